@@ -1,0 +1,220 @@
+package dataset
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func weight(w float64) *float64 { return &w }
+
+// someRecords returns n records of a shape, with optional fields set and unset.
+func someRecords(shape Shape, n int) []Record {
+	records := make([]Record, n)
+	for i := range records {
+		r := Record{Shape: shape, Origin: Origin{File: "a/b.jsonl", Record: int64(i + 1)}}
+		switch shape {
+		case Messages:
+			r.Messages = []Message{
+				{Role: "user", Content: fmt.Sprintf("question %d: 你好 \u2028", i)},
+				{Role: "assistant", Content: strings.Repeat("x", i%7), Name: "bot", ToolCalls: "[]", Weight: weight(float64(i) / 8)},
+			}
+			if i%3 == 0 {
+				r.Tools = `[{"type":"function"}]`
+			}
+			if i%5 == 4 {
+				r.Messages = r.Messages[:0]
+			}
+		case PromptCompletion:
+			r.Prompt, r.Completion = fmt.Sprint("p", i), strings.Repeat("c", i%5)
+		case Text:
+			r.Text = fmt.Sprint("text ", i, "\r\n\x00")
+		}
+		records[i] = r
+	}
+	return records
+}
+
+func writeRecords(t *testing.T, shape Shape, records []Record) string {
+	t.Helper()
+	dir := t.TempDir()
+	w, err := CreateRecords(dir, shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func readRecords(t *testing.T, dir string) []Record {
+	t.Helper()
+	r, err := OpenRecords(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var records []Record
+	for record, err := range r.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, record)
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Errorf("after the last record: %v, want io.EOF", err)
+	}
+	return records
+}
+
+func TestRecordsComeBack(t *testing.T) {
+	for _, shape := range []Shape{Messages, PromptCompletion, Text} {
+		for _, n := range []int{0, 1, batchRows, 2*batchRows + 17} {
+			want := someRecords(shape, n)
+			got := readRecords(t, writeRecords(t, shape, want))
+			if len(got) != n {
+				t.Fatalf("%s: %d records came back of %d", shape, len(got), n)
+			}
+			for i := range got {
+				if !reflect.DeepEqual(got[i], want[i]) {
+					t.Fatalf("%s: record %d = %+v, want %+v", shape, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestRecordsHaveEqualBytes(t *testing.T) {
+	want := map[Shape]string{
+		Messages:         "",
+		PromptCompletion: "",
+		Text:             "",
+	}
+	for shape := range want {
+		var files [2][]byte
+		for i := range files {
+			dir := writeRecords(t, shape, someRecords(shape, 2345))
+			data, err := os.ReadFile(filepath.Join(dir, recordsFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[i] = data
+		}
+		if !bytes.Equal(files[0], files[1]) {
+			t.Errorf("%s: two writes of the same records differ", shape)
+		}
+		if sum := fmt.Sprintf("%x", sha256.Sum256(files[0])); sum != want[shape] {
+			t.Errorf("%s: SHA-256 %s, want %s (raise the version of every kind that writes records)", shape, sum, want[shape])
+		}
+	}
+}
+
+func TestLargeRecordsEndABatchEarly(t *testing.T) {
+	text := strings.Repeat("z", batchBytes/2)
+	records := make([]Record, 5)
+	for i := range records {
+		records[i] = Record{Shape: Text, Text: text, Origin: Origin{"f", int64(i + 1)}}
+	}
+	dir := writeRecords(t, Text, records)
+	source, err := openBatches(filepath.Join(dir, recordsFile), readLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.close()
+	n := 0
+	for ; ; n++ {
+		batch, err := source.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch.NumRows() > 2 {
+			t.Errorf("a batch holds %d records of %d bytes", batch.NumRows(), len(text))
+		}
+	}
+	if n < 3 {
+		t.Errorf("%d batches", n)
+	}
+}
+
+func TestRecordWriterRefuses(t *testing.T) {
+	w, err := CreateRecords(t.TempDir(), Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for want, r := range map[string]Record{
+		"does not fit": {Shape: Messages},
+		"UTF-8":        {Shape: Text, Text: "a\xff"},
+	} {
+		if err := w.Write(r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Write(%+v) = %v, want %q", r, err, want)
+		}
+	}
+}
+
+// TestDamagedRecords cuts and flips every part of a small artifact: reading must
+// end, with an error or with records, and never panic.
+func TestDamagedRecords(t *testing.T) {
+	dir := writeRecords(t, Messages, someRecords(Messages, 3))
+	path := filepath.Join(dir, recordsFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(data []byte) error {
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		r, err := OpenRecords(dir)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		for _, err := range r.All() {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for n := range whole {
+		if err := read(whole[:n]); err == nil {
+			t.Fatalf("the first %d of %d bytes were read without an error", n, len(whole))
+		}
+	}
+	for i := range whole {
+		for _, flip := range []byte{0x01, 0x80, 0xff} {
+			damaged := bytes.Clone(whole)
+			damaged[i] ^= flip
+			_ = read(damaged) // any verdict, but no panic
+		}
+	}
+}
+
+func TestHashIsContentOnly(t *testing.T) {
+	a := Record{Shape: PromptCompletion, Prompt: "ab", Completion: "c", Origin: Origin{"x", 1}}
+	b := a
+	b.Origin = Origin{"y", 9}
+	if a.Hash() != b.Hash() {
+		t.Error("the origin entered the hash")
+	}
+	b.Prompt, b.Completion = "a", "bc"
+	if a.Hash() == b.Hash() {
+		t.Error("text moved between fields kept the hash")
+	}
+}

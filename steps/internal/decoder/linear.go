@@ -1,0 +1,144 @@
+package decoder
+
+import (
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+)
+
+// Linear is a matrix W [Out, In] that a block multiplies with from both sides.
+// Implementations are safe for use by one goroutine at a time.
+type Linear interface {
+	// Forward computes y [m, Out] = x [m, In]·Wᵀ, added to y when add is set.
+	Forward(threads, m int, x, y []float32, add bool)
+	// Backward computes dx [m, In] = dy [m, Out]·W, added to dx when add is set.
+	Backward(threads, m int, dy, dx []float32, add bool)
+}
+
+// raw is a dense matrix used where it lies, as full training and tests do.
+type raw struct {
+	out, in int
+	w       []float32
+}
+
+func (l raw) Forward(threads, m int, x, y []float32, add bool) {
+	tensor.GemmNT(threads, m, l.out, l.in, x, l.w, y, add)
+}
+
+func (l raw) Backward(threads, m int, dy, dx []float32, add bool) {
+	tensor.GemmNN(threads, m, l.in, l.out, dy, l.w, dx, add)
+}
+
+// LoRA is a low-rank update of one linear: y += Scale · (x·Aᵀ)·Bᵀ, with
+// A [Rank, In] and B [Out, Rank].
+type LoRA struct {
+	A, B  []float32
+	Rank  int
+	Scale float32
+}
+
+// The linears of a block, in the order in which they are computed. This is also
+// the order of trainable tensors among an op's inputs.
+const (
+	projQ = iota
+	projK
+	projV
+	projO
+	projGate
+	projUp
+	projDown
+	numProj
+)
+
+// projName is the path of a linear below "model.layers.N.".
+func projName(p int) string {
+	return [numProj]string{
+		"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+		"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+	}[p]
+}
+
+// projShape is the shape [out, in] of a linear of a block.
+func (c Config) projShape(p int) (out, in int) {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	switch p {
+	case projQ:
+		return q, c.Hidden
+	case projK, projV:
+		return kv, c.Hidden
+	case projO:
+		return c.Hidden, q
+	case projDown:
+		return c.Hidden, c.Intermediate
+	}
+	return c.Intermediate, c.Hidden
+}
+
+// adapted is a linear with an optional LoRA.
+type adapted struct {
+	base    Linear
+	out, in int
+	lora    LoRA
+	// da and db receive the gradients of A and B; nil when not wanted.
+	da, db []float32
+	// dw receives the gradient of W; nil when not wanted.
+	dw []float32
+	// z is Scale·x·Aᵀ [m, Rank] of the last forward pass; dz is scratch of the same size.
+	z, dz []float32
+}
+
+// forward computes y [m, out] from x [m, in].
+func (l *adapted) forward(threads, m int, x, y []float32) {
+	l.base.Forward(threads, m, x, y, false)
+	r := l.lora.Rank
+	if r == 0 {
+		return
+	}
+	l.z = sized(l.z, m*r)
+	tensor.GemmNT(threads, m, r, l.in, x, l.lora.A, l.z, false)
+	scaleBy(l.z, l.lora.Scale)
+	tensor.GemmNT(threads, m, l.out, r, l.z, l.lora.B, y, true)
+}
+
+// backward computes dx [m, in] from dy [m, out], adding when add is set, and
+// the wanted gradients. x is the input of the forward pass that ran just before
+// with the same l. dx may be nil.
+func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
+	if l.dw != nil {
+		tensor.GemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
+	}
+	if dx != nil {
+		l.base.Backward(threads, m, dy, dx, add)
+	}
+	r := l.lora.Rank
+	if r == 0 {
+		return
+	}
+	if l.db != nil {
+		tensor.GemmTN(threads, l.out, r, m, dy, l.z, l.db, false)
+	}
+	if l.da == nil && dx == nil {
+		return
+	}
+	l.dz = sized(l.dz, m*r)
+	tensor.GemmNN(threads, m, r, l.out, dy, l.lora.B, l.dz, false)
+	scaleBy(l.dz, l.lora.Scale)
+	if l.da != nil {
+		tensor.GemmTN(threads, r, l.in, m, l.dz, x, l.da, false)
+	}
+	if dx != nil {
+		tensor.GemmNN(threads, m, l.in, r, l.dz, l.lora.A, dx, true)
+	}
+}
+
+// sized returns buf with length n, reallocating only when it is too small.
+func sized(buf []float32, n int) []float32 {
+	if cap(buf) < n {
+		return make([]float32, n)
+	}
+	return buf[:n]
+}
+
+func scaleBy(x []float32, s float32) {
+	for i := range x {
+		x[i] *= s
+	}
+}

@@ -1,0 +1,9 @@
+// Package kernel holds the loops that numbers are made of: the exact fused multiply-add, elementary functions, the
+// microkernels of matrix multiplication and the random numbers.
+//
+// Plain Go defines every bit; assembly only speeds it up and equals it bit for bit (NaN payloads excepted: which NaN
+// comes out is not defined). So that the compiler cannot fuse x*y+z behind our back on arm64 or under GOAMD64=v3,
+// every product that feeds a sum is either FMA or wrapped in a conversion, float32(x*y) or float64(x*y).
+//
+// Build with the tag purego for plain Go alone, with noavx512 to leave out the AVX-512 kernels.
+package kernel

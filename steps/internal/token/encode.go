@@ -1,0 +1,124 @@
+package token
+
+import "unicode/utf8"
+
+// scratch is the working memory of one Encode call. The cache of pretokens
+// lives in it, so that calls share results without sharing a lock.
+type scratch struct {
+	track bool
+	ids   []int32
+	spans []Span // filled when track
+
+	pieces, spare []text
+	work          merger
+	cache         cache
+}
+
+// maxFree bounds how many scratches wait for the next call.
+const maxFree = 64
+
+func (t *Tokenizer) borrow(track bool) *scratch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &scratch{}
+	if n := len(t.free); n > 0 {
+		s, t.free = t.free[n-1], t.free[:n-1]
+	}
+	s.track = track
+	return s
+}
+
+func (t *Tokenizer) giveBack(s *scratch) {
+	clear(s.pieces[:cap(s.pieces)]) // keep no caller's text alive
+	clear(s.spare[:cap(s.spare)])
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.free) < maxFree {
+		t.free = append(t.free, s)
+	}
+}
+
+// encode appends the ids of in to s.ids, and their spans when s.track.
+func (t *Tokenizer) encode(s *scratch, in string, addSpecial bool) {
+	whole := text{s: in}
+	if !utf8.ValidString(in) {
+		whole = validUTF8(whole, s.track)
+	}
+	from := len(s.ids)
+	t.raw.cut(whole, func(part text, id int32) {
+		if id >= 0 {
+			s.add(id, part.span(0, len(part.s)))
+			return
+		}
+		t.encodePart(s, part)
+	})
+	if addSpecial {
+		t.wrap(s, from, len(in))
+	}
+}
+
+// encodePart encodes text between the added tokens that are matched raw.
+func (t *Tokenizer) encodePart(s *scratch, part text) {
+	if t.normalizer != nil {
+		part = t.normalizer.normalize(part, s.track)
+	}
+	t.normalized.cut(part, func(part text, id int32) {
+		if id >= 0 {
+			s.add(id, part.span(0, len(part.s)))
+			return
+		}
+		t.encodePlain(s, part)
+	})
+}
+
+// encodePlain encodes normalized text that holds no added token.
+func (t *Tokenizer) encodePlain(s *scratch, part text) {
+	if part.s == "" {
+		return
+	}
+	pieces := append(s.pieces[:0], part)
+	if t.pre != nil {
+		pieces = t.pre.split(s.spare[:0], part, s.track)
+	}
+	for _, p := range pieces {
+		t.model.encode(s, p)
+	}
+	if t.pre != nil {
+		s.spare = pieces[:0]
+	} else {
+		s.pieces = pieces[:0]
+	}
+}
+
+func (s *scratch) add(id int32, span Span) {
+	s.ids = append(s.ids, id)
+	if s.track {
+		s.spans = append(s.spans, span)
+	}
+}
+
+// wrap puts the post-processor's ids around s.ids[from:]; size is the length
+// of the text in bytes.
+func (t *Tokenizer) wrap(s *scratch, from, size int) {
+	for _, w := range t.post {
+		if len(w.before) > 0 {
+			s.ids = append(s.ids, w.before...)
+			copy(s.ids[from+len(w.before):], s.ids[from:])
+			copy(s.ids[from:], w.before)
+			if s.track {
+				s.spans = append(make([]Span, len(w.before)), s.spans...)
+			}
+		}
+		for _, id := range w.after {
+			s.add(id, Span{size, size})
+		}
+	}
+}
+
+// wrapIDs returns ids inside the post-processor's special tokens.
+func (t *Tokenizer) wrapIDs(ids []int32) []int32 {
+	for _, w := range t.post {
+		ids = append(append(append([]int32{}, w.before...), ids...), w.after...)
+	}
+	return ids
+}
