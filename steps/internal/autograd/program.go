@@ -28,6 +28,9 @@ func (b *Builder) Compile(loss *Value, wrt ...*Value) (*Program, error) {
 	if n, err := size(loss.shape); err != nil || n != 1 || len(loss.shape) != 1 {
 		return nil, fmt.Errorf("the loss has shape %v, not [1]", loss.shape)
 	}
+	if loss.op == nil {
+		return nil, fmt.Errorf("the loss %s is an input", loss.name)
+	}
 	b.err = errors.New("the graph has been compiled already")
 	for salt := 0; ; salt++ {
 		p, err := b.compile(salt, loss, wrt)
