@@ -153,20 +153,18 @@ func (w *work) unit(part, group int) {
 	edge, packed := scratch.f[:mr*nr], scratch.f[mr*nr:]
 	for p := 0; p < w.k; p += depthBlock {
 		kc := min(depthBlock, w.k-p)
+		panels := w.panelsB(packed, j0, j1-j0, p, kc)
 		for j := j0; j < j1; j += nr {
-			wide := min(nr, w.n-j)
-			panel := w.panelB(packed, j, wide, p, kc)
-			w.column(edge, panel, part, j, wide, p, kc)
+			w.column(edge, panels[(j-j0)*kc:][:kc*nr], part, j, min(nr, w.n-j), p, kc)
 		}
 	}
 }
 
-// panelB is the packed panel of columns [j, j+wide) at depths [p, p+kc), in dst unless it is packed already.
-func (w *work) panelB(dst []float32, j, wide, p, kc int) []float32 {
+// panelsB is the packed panels of columns [j, j+wide) at depths [p, p+kc), in dst unless they are packed already.
+func (w *work) panelsB(dst []float32, j, wide, p, kc int) []float32 {
 	if b, ok := w.b.(*Packed); ok {
-		return b.panel(j, p, kc)
+		return b.panels(j, p, kc)
 	}
-	dst = dst[:kc*w.tile.NR]
 	w.b.pack(dst, w.tile.NR, j, wide, p, kc)
 	return dst
 }

@@ -74,6 +74,8 @@ func TestGemmEqualsDefinition(t *testing.T) {
 					run("packed NT", nt, func(c []float32) {
 						newPacked(tile, threads, n, k, lanesByRow{b, k}).Mul(threads, m, a, c, add)
 					})
+					run("panels NT", nt, func(c []float32) { gemm(tile, threads, m, n, k, rows, panelRows{plain{b, n, k}}, c, add) })
+					run("panels NN", nn, func(c []float32) { gemm(tile, threads, m, n, k, rows, panelColumns{plain{b, k, n}}, c, add) })
 					run("packed NN", nn, func(c []float32) {
 						newPacked(tile, threads, n, k, lanesByColumn{b, n}).Mul(threads, m, a, c, add)
 					})
@@ -81,4 +83,19 @@ func TestGemmEqualsDefinition(t *testing.T) {
 			}
 		}
 	}
+}
+
+// plain is a float32 matrix as Panels.
+type plain struct {
+	m             []float32
+	rows, columns int
+}
+
+func (p plain) Shape() (int, int) { return p.rows, p.columns }
+
+func (p plain) Unpack(dst []float32, row, column int) {
+	if column+len(dst) > p.columns || column%8 != 0 {
+		panic("piece leaves its row")
+	}
+	copy(dst, p.m[row*p.columns+column:])
 }

@@ -3,7 +3,8 @@ package tensor
 // A side is one operand of a product, read panel by panel. The left one is seen as rows, the right one as columns;
 // both are "lanes" here, and depth is K.
 type side interface {
-	// pack writes lanes [lane, lane+w) at depths [p, p+kc) to dst as [kc][nr], w ≤ nr, with zeros for the missing lanes.
+	// pack writes lanes [lane, lane+w) at depths [p, p+kc) to dst as panels [kc][nr], as many as w takes, with zeros
+	// for the missing lanes of the last.
 	pack(dst []float32, nr, lane, w, p, kc int)
 }
 
@@ -14,7 +15,9 @@ type lanesByRow struct {
 }
 
 func (s lanesByRow) pack(dst []float32, nr, lane, w, p, kc int) {
-	packRows(dst[:kc*nr], s.m[lane*s.ld+p:], s.ld, nr, w, kc)
+	for ; w > 0; lane, w, dst = lane+nr, w-nr, dst[kc*nr:] {
+		packRows(dst[:kc*nr], s.m[lane*s.ld+p:], s.ld, nr, min(nr, w), kc)
+	}
 }
 
 // packRows transposes w rows of length kc, ld apart, into dst [kc][nr].
@@ -42,8 +45,10 @@ type lanesByColumn struct {
 
 func (s lanesByColumn) pack(dst []float32, nr, lane, w, p, kc int) {
 	for q := range kc {
-		d := dst[q*nr:][:nr]
-		copy(d, s.m[(p+q)*s.ld+lane:][:w])
-		clear(d[w:])
+		line := s.m[(p+q)*s.ld+lane:][:w]
+		for j := 0; j < w; j += nr {
+			d := dst[j*kc+q*nr:][:nr]
+			clear(d[copy(d, line[j:]):])
+		}
 	}
 }

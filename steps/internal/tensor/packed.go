@@ -32,7 +32,7 @@ func newPacked(t *kernel.Tile, threads, n, k int, b side) *Packed {
 	Parallel(threads, panels, func(q int) {
 		for d := 0; d < k; d += depthBlock {
 			kc := min(depthBlock, k-d)
-			b.pack(p.panel(q*t.NR, d, kc), t.NR, q*t.NR, min(t.NR, n-q*t.NR), d, kc)
+			b.pack(p.panels(q*t.NR, d, kc), t.NR, q*t.NR, min(t.NR, n-q*t.NR), d, kc)
 		}
 	})
 	return p
@@ -49,11 +49,13 @@ func (p *Packed) Mul(threads, m int, a, c []float32, add bool) {
 	gemm(p.tile, threads, m, p.n, p.k, left{rows: a, ld: p.k}, p, c, add)
 }
 
-// panel is the panel that begins with column j, at depths [d, d+kc).
-func (p *Packed) panel(j, d, kc int) []float32 {
-	panels := (p.n + p.tile.NR - 1) / p.tile.NR
-	return p.data[d*panels*p.tile.NR+j*kc:][:kc*p.tile.NR]
+// panels is the panels from column j on, at depths [d, d+kc).
+func (p *Packed) panels(j, d, kc int) []float32 {
+	width := (p.n + p.tile.NR - 1) / p.tile.NR * p.tile.NR
+	return p.data[d*width+j*kc : (d+kc)*width]
 }
 
-// pack is not needed for what is packed already; panel serves it.
-func (p *Packed) pack(dst []float32, _, j, _, d, kc int) { copy(dst, p.panel(j, d, kc)) }
+// pack copies what is packed already.
+func (p *Packed) pack(dst []float32, nr, j, w, d, kc int) {
+	copy(dst, p.panels(j, d, kc)[:(w+nr-1)/nr*nr*kc])
+}
