@@ -98,9 +98,9 @@ func TestRecordsComeBack(t *testing.T) {
 
 func TestRecordsHaveEqualBytes(t *testing.T) {
 	want := map[Shape]string{
-		Messages:         "",
-		PromptCompletion: "",
-		Text:             "",
+		Messages:         "5584b904087925045946bf6afd927c243c1272cbffba01fb52c178605f75a8f4",
+		PromptCompletion: "2bc4befe6a75a60fdacc97e6b4c8efbd6a6604c5a8615347552db917860c6bd3",
+		Text:             "97bc0e4a63a77dfe6fe66fbfb8b62398684c2bb6e107c831338f6fe70a0c843f",
 	}
 	for shape := range want {
 		var files [2][]byte
@@ -198,7 +198,11 @@ func TestDamagedRecords(t *testing.T) {
 		}
 	}
 	for i := range whole {
-		for _, flip := range []byte{0x01, 0x80, 0xff} {
+		flips := []byte{0xff, 0x01, 0x80}
+		if testing.Short() {
+			flips = flips[:1]
+		}
+		for _, flip := range flips {
 			damaged := bytes.Clone(whole)
 			damaged[i] ^= flip
 			_ = read(damaged) // any verdict, but no panic

@@ -45,7 +45,7 @@ func openBatches(path string, limit int64) (b *batches, err error) {
 		return nil, err
 	}
 	body := io.NewSectionReader(file, start, length)
-	b = &batches{file: file, messages: &messageReader{r: bufio.NewReaderSize(body, 1<<20), left: length, limit: limit}}
+	b = &batches{file: file, messages: &messageReader{r: bufio.NewReaderSize(body, int(min(length, 1<<20))), left: length, limit: limit}}
 	err = guard(func() error {
 		var err error
 		b.reader, err = ipc.NewReaderFromMessageReader(b.messages, ipc.WithAllocator(newBounded(limit)))
@@ -160,8 +160,12 @@ func (m *messageReader) read() (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := ipc.NewMessage(memory.NewBufferBytes(meta), memory.NewBufferBytes(nil)).BodyLen()
-	if size < 0 || size > m.left {
+	checked, err := checkMessage(meta)
+	if err != nil {
+		return nil, err
+	}
+	size := checked.body
+	if size > m.left {
 		return nil, fmt.Errorf("a message says its body takes %d bytes where %d are left", size, m.left)
 	}
 	if size > m.limit {
