@@ -94,39 +94,32 @@ func validUTF8(t text, track bool) text {
 	return r.done()
 }
 
-// badPrefix is the length of the maximal subpart of an ill-formed sequence at
-// the beginning of s: the bytes that begin a character, up to the first that
-// cannot continue it, and at least one.
+// badPrefix is the length of the maximal subpart of the ill-formed sequence at
+// the beginning of s: the bytes that could begin a character, at least one
+// (Unicode 3.9, table 3-7).
 func badPrefix(s string) int {
-	for n := 1; n < len(s) && n < utf8.UTFMax; n++ {
-		if !startsRune(s[:n+1]) {
-			return n
-		}
+	size, lo, hi := 0, byte(0x80), byte(0xBF)
+	switch b := s[0]; {
+	case b >= 0xC2 && b <= 0xDF:
+		size = 2
+	case b >= 0xE0 && b <= 0xEF:
+		size = 3
+	case b >= 0xF0 && b <= 0xF4:
+		size = 4
 	}
-	return min(len(s), utf8.UTFMax-1)
-}
-
-// startsRune tells whether some character's encoding begins with s, which has
-// two or three bytes (or four, when it is one).
-func startsRune(s string) bool {
-	for _, tail := range []string{"\x80\x80", "\xBF\xBF"} {
-		full := (s + tail)[:max(len(s), runeLen(s[0]))]
-		if c, n := utf8.DecodeRuneInString(full); n > 1 && n >= len(s) && c != 0 {
-			return true
-		}
+	switch s[0] {
+	case 0xE0:
+		lo = 0xA0
+	case 0xED:
+		hi = 0x9F
+	case 0xF0:
+		lo = 0x90
+	case 0xF4:
+		hi = 0x8F
 	}
-	return false
-}
-
-// runeLen is the length of the encoding that begins with b, 1 if none does.
-func runeLen(b byte) int {
-	switch {
-	case b >= 0xF0 && b < 0xF8:
-		return 4
-	case b >= 0xE0:
-		return 3
-	case b >= 0xC0:
-		return 2
+	n := 1
+	for n < size && n < len(s) && lo <= s[n] && s[n] <= hi {
+		n, lo, hi = n+1, 0x80, 0xBF
 	}
-	return 1
+	return n
 }

@@ -1,0 +1,316 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// The readers of this file turn the JSON of each stage into its Go value. What
+// is not known is refused by name.
+
+// maxNested bounds Sequences within Sequences.
+const maxNested = 16
+
+// component holds the members of all stages' components.
+type component struct {
+	Type string `json:"type"`
+
+	Normalizers   []json.RawMessage `json:"normalizers"`
+	PreTokenizers []json.RawMessage `json:"pretokenizers"`
+	Processors    []json.RawMessage `json:"processors"`
+	Decoders      []json.RawMessage `json:"decoders"`
+
+	Prepend          string          `json:"prepend"`
+	Pattern          json.RawMessage `json:"pattern"`
+	Content          string          `json:"content"`
+	StripLeft        *bool           `json:"strip_left"`
+	StripRight       *bool           `json:"strip_right"`
+	AddPrefixSpace   *bool           `json:"add_prefix_space"`
+	UseRegex         *bool           `json:"use_regex"`
+	IndividualDigits bool            `json:"individual_digits"`
+	Behavior         string          `json:"behavior"`
+	Invert           bool            `json:"invert"`
+	Replacement      string          `json:"replacement"`
+	PrependScheme    string          `json:"prepend_scheme"`
+	Split            *bool           `json:"split"`
+	Start            int             `json:"start"`
+	Stop             int             `json:"stop"`
+
+	Single        []templatePiece           `json:"single"`
+	SpecialTokens map[string]templateTokens `json:"special_tokens"`
+	Sep           json.RawMessage           `json:"sep"`
+	Cls           json.RawMessage           `json:"cls"`
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// isTrue is the value of an optional bool that is true by default.
+func isTrue(b *bool) bool { return b == nil || *b }
+
+// components flattens raw, and Sequences in it, into single components.
+func components(stage string, raw json.RawMessage, depth int) ([]component, error) {
+	if isNull(raw) {
+		return nil, nil
+	}
+	if depth > maxNested {
+		return nil, fmt.Errorf("%s: sequences are nested more than %d deep", stage, maxNested)
+	}
+	var c component
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", stage, err)
+	}
+	if c.Type != "Sequence" {
+		return []component{c}, nil
+	}
+	var all []component
+	for _, list := range [][]json.RawMessage{c.Normalizers, c.PreTokenizers, c.Processors, c.Decoders} {
+		for _, member := range list {
+			inner, err := components(stage, member, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, inner...)
+		}
+	}
+	return all, nil
+}
+
+func unsupported(stage string, c component) error {
+	return fmt.Errorf("%s %q is not supported", stage, c.Type)
+}
+
+// pattern reads {"String": …} or {"Regex": …}.
+func (c component) pattern() (literal, regex string, err error) {
+	var p struct{ String, Regex *string }
+	if err := json.Unmarshal(c.Pattern, &p); err != nil {
+		var s string // the oldest files write a bare string
+		if json.Unmarshal(c.Pattern, &s) != nil {
+			return "", "", fmt.Errorf("%s: pattern: %w", c.Type, err)
+		}
+		p.String = &s
+	}
+	switch {
+	case p.String != nil && *p.String != "":
+		return *p.String, "", nil
+	case p.Regex != nil && *p.Regex != "":
+		return "", *p.Regex, nil
+	}
+	return "", "", fmt.Errorf("%s: the pattern is empty", c.Type)
+}
+
+func readNormalizer(raw json.RawMessage) (normalizer, error) {
+	all, err := components("normalizer", raw, 0)
+	if err != nil {
+		return nil, err
+	}
+	var out normalizers
+	for _, c := range all {
+		var n normalizer
+		switch c.Type {
+		case "Prepend":
+			n = prepend(c.Prepend)
+		case "Replace":
+			literal, regex, err := c.pattern()
+			if err != nil {
+				return nil, fmt.Errorf("normalizer %w", err)
+			}
+			if regex != "" {
+				return nil, fmt.Errorf("normalizer Replace with the regular expression %q is not supported", regex)
+			}
+			n = replaceLiteral{literal, c.Content}
+		case "NFC":
+			n = unicodeForm(norm.NFC)
+		case "NFD":
+			n = unicodeForm(norm.NFD)
+		case "NFKC":
+			n = unicodeForm(norm.NFKC)
+		case "NFKD":
+			n = unicodeForm(norm.NFKD)
+		case "Lowercase":
+			n = lowercase{}
+		case "Strip":
+			n = trimSpace{left: isTrue(c.StripLeft), right: isTrue(c.StripRight)}
+		default:
+			return nil, unsupported("normalizer", c)
+		}
+		out = append(out, n)
+	}
+	switch len(out) {
+	case 0:
+		return nil, nil
+	case 1:
+		return out[0], nil
+	}
+	return out, nil
+}
+
+// readPreTokenizer also tells whether pretokens are in the byte-level
+// alphabet.
+func readPreTokenizer(raw json.RawMessage) (splitter, bool, error) {
+	all, err := components("pre-tokenizer", raw, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	var out splitters
+	byteLevel := false
+	for _, c := range all {
+		if byteLevel {
+			return nil, false, fmt.Errorf("pre-tokenizer %q after ByteLevel is not supported", c.Type)
+		}
+		s, err := readSplitter(c)
+		if err != nil {
+			return nil, false, err
+		}
+		out = append(out, s)
+		byteLevel = c.Type == "ByteLevel"
+	}
+	switch len(out) {
+	case 0:
+		return nil, false, nil
+	case 1:
+		return out[0], byteLevel, nil
+	}
+	return out, byteLevel, nil
+}
+
+func readSplitter(c component) (splitter, error) {
+	switch c.Type {
+	case "ByteLevel":
+		return byteLevelSplit{prefixSpace: isTrue(c.AddPrefixSpace), regex: isTrue(c.UseRegex)}, nil
+	case "Digits":
+		behavior := contiguous
+		if c.IndividualDigits {
+			behavior = isolated
+		}
+		return matchSplit{next: eachRune(unicode.IsNumber), behavior: behavior}, nil
+	case "Split":
+		return readSplit(c)
+	case "Punctuation":
+		behavior := isolated
+		if c.Behavior != "" {
+			var err error
+			if behavior, err = readBehavior(c.Behavior); err != nil {
+				return nil, err
+			}
+		}
+		return matchSplit{next: eachRune(isPunctuation), behavior: behavior}, nil
+	case "Whitespace":
+		return wordSplit{}, nil
+	case "WhitespaceSplit":
+		return matchSplit{next: eachRune(unicode.IsSpace), behavior: removed}, nil
+	case "Metaspace":
+		return readMetaspace(c)
+	}
+	return nil, unsupported("pre-tokenizer", c)
+}
+
+// readSplit reads a Split by a string or by a known regular expression. The
+// known ones match everything, so that isolating the matches and removing what
+// is not one are the same.
+func readSplit(c component) (splitter, error) {
+	literal, regex, err := c.pattern()
+	if err != nil {
+		return nil, fmt.Errorf("pre-tokenizer %w", err)
+	}
+	behavior, err := readBehavior(c.Behavior)
+	if err != nil {
+		return nil, err
+	}
+	if literal != "" {
+		return matchSplit{next: eachString(literal), behavior: behavior, invert: c.Invert}, nil
+	}
+	scan, ok := regexScanner(regex)
+	if !ok {
+		return nil, fmt.Errorf("pre-tokenizer Split with the regular expression %q is not supported", regex)
+	}
+	if !(behavior == isolated || behavior == removed && c.Invert) {
+		return nil, fmt.Errorf("pre-tokenizer Split with a regular expression and behavior %q, invert %t is not supported", c.Behavior, c.Invert)
+	}
+	return scanSplit{scan}, nil
+}
+
+func readBehavior(name string) (behavior, error) {
+	switch name {
+	case "Removed":
+		return removed, nil
+	case "Isolated":
+		return isolated, nil
+	case "MergedWithPrevious":
+		return mergedWithPrevious, nil
+	case "MergedWithNext":
+		return mergedWithNext, nil
+	case "Contiguous":
+		return contiguous, nil
+	}
+	return 0, fmt.Errorf("pre-tokenizer behavior %q is not supported", name)
+}
+
+// readMetaspace reads both the present form (prepend_scheme) and the old one
+// (add_prefix_space).
+func readMetaspace(c component) (metaspace, error) {
+	m := metaspace{char: c.Replacement, cut: isTrue(c.Split)}
+	if m.char == "" {
+		m.char = "▁"
+	}
+	if strings.Contains(m.char, " ") {
+		return m, errors.New("a Metaspace whose replacement is a space is not supported")
+	}
+	switch c.PrependScheme {
+	case "always":
+		m.always = true
+	case "first":
+		m.first = true
+	case "never":
+	case "":
+		m.always = isTrue(c.AddPrefixSpace)
+	default:
+		return m, fmt.Errorf("Metaspace prepend_scheme %q is not supported", c.PrependScheme)
+	}
+	return m, nil
+}
+
+func readDecoder(raw json.RawMessage, alphabet *byteLevel) ([]decoder, error) {
+	all, err := components("decoder", raw, 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []decoder
+	for _, c := range all {
+		var d decoder
+		switch c.Type {
+		case "ByteLevel":
+			d = alphabet
+		case "Replace":
+			literal, regex, err := c.pattern()
+			if err != nil {
+				return nil, fmt.Errorf("decoder %w", err)
+			}
+			if regex != "" {
+				return nil, fmt.Errorf("decoder Replace with the regular expression %q is not supported", regex)
+			}
+			d = replaceLiteral{literal, c.Content}
+		case "ByteFallback":
+			d = byteFallback{}
+		case "Fuse":
+			d = fuse{}
+		case "Strip":
+			if c.Content == "" {
+				return nil, errors.New("decoder Strip without content")
+			}
+			d = stripChar{c.Content, c.Start, c.Stop}
+		case "Metaspace":
+			if d, err = readMetaspace(c); err != nil {
+				return nil, fmt.Errorf("decoder: %w", err)
+			}
+		default:
+			return nil, unsupported("decoder", c)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}

@@ -1,0 +1,286 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// Bounds on what a model's folder may hold; the largest tokenizers known are
+// at half of them.
+const (
+	maxFile  = 128 << 20 // bytes of one file
+	maxIDs   = 1 << 22   // largest vocabulary
+	maxPiece = 1 << 16   // bytes of one piece
+)
+
+// tokenizerFile is tokenizer.json.
+type tokenizerFile struct {
+	Truncation    json.RawMessage `json:"truncation"`
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         modelFile       `json:"model"`
+}
+
+// modelFile is its member model.
+type modelFile struct {
+	Type           *string          `json:"type"`
+	Dropout        *float64         `json:"dropout"`
+	UnkToken       *string          `json:"unk_token"`
+	SubwordPrefix  *string          `json:"continuing_subword_prefix"`
+	WordSuffix     *string          `json:"end_of_word_suffix"`
+	FuseUnk        bool             `json:"fuse_unk"`
+	ByteFallback   bool             `json:"byte_fallback"`
+	IgnoreMerges   bool             `json:"ignore_merges"`
+	Vocab          json.RawMessage  `json:"vocab"`
+	Merges         json.RawMessage  `json:"merges"`
+	vocab          map[string]int32 // from Vocab, or vocab.json
+	merges         [][2]string      // from Merges, or merges.txt
+	byteLevelModel bool             // some stage writes the byte-level alphabet
+}
+
+// Load reads the tokenizer of a model directory: tokenizer.json, or the pair
+// vocab.json and merges.txt, with tokenizer_config.json,
+// special_tokens_map.json, generation_config.json and config.json beside it
+// as far as they are there. It refuses, by name, what it does not implement.
+func Load(dir string) (*Tokenizer, error) {
+	config, err := loadSide(dir)
+	if err != nil {
+		return nil, err
+	}
+	var file tokenizerFile
+	err = readJSON(dir, "tokenizer.json", &file)
+	name := "tokenizer.json"
+	if errors.Is(err, fs.ErrNotExist) {
+		name = "vocab.json and merges.txt"
+		err = loadPair(dir, config, &file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := build(&file, config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// build makes the tokenizer that a file describes.
+func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
+	if err := file.Model.check(); err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{special: map[int32]bool{}, bos: -1, eos: -1, config: config}
+	if len(file.Truncation) > 0 && string(file.Truncation) != "null" {
+		t.warnings = append(t.warnings, "tokenizer.json stores a truncation, which is not applied: maxLength of the tokenize step decides")
+	}
+	alphabet := newByteLevel()
+	var err error
+	if t.normalizer, err = readNormalizer(file.Normalizer); err != nil {
+		return nil, err
+	}
+	if t.pre, file.Model.byteLevelModel, err = readPreTokenizer(file.PreTokenizer); err != nil {
+		return nil, err
+	}
+	if t.decoders, err = readDecoder(file.Decoder, alphabet); err != nil {
+		return nil, err
+	}
+	if err := t.addPieces(file); err != nil {
+		return nil, err
+	}
+	if t.model, err = file.Model.build(alphabet); err != nil {
+		return nil, err
+	}
+	t.addMatchers(file.AddedTokens)
+	if t.post, err = readPostProcessor(file.PostProcessor, len(t.pieces)); err != nil {
+		return nil, err
+	}
+	if err := t.applySide(config); err != nil {
+		return nil, err
+	}
+	t.digest = sync.OnceValue(func() string { return digest(t, file) })
+	return t, nil
+}
+
+// check refuses models that are not plain BPE, and decodes vocab and merges.
+func (m *modelFile) check() error {
+	if m.Type != nil && *m.Type != "BPE" {
+		return fmt.Errorf("model type %q is not supported: only BPE is", *m.Type)
+	}
+	if m.Dropout != nil && *m.Dropout != 0 {
+		return errors.New("model dropout is not supported: ids would not be reproducible")
+	}
+	for name, s := range map[string]*string{"continuing_subword_prefix": m.SubwordPrefix, "end_of_word_suffix": m.WordSuffix} {
+		if s != nil && *s != "" {
+			return fmt.Errorf("model %s %q is not supported", name, *s)
+		}
+	}
+	if m.vocab == nil {
+		if err := json.Unmarshal(m.Vocab, &m.vocab); err != nil {
+			return fmt.Errorf("model vocab is not a map of pieces to ids: %w", err)
+		}
+	}
+	if m.merges == nil {
+		merges, err := readMerges(m.Merges)
+		if err != nil {
+			return err
+		}
+		m.merges = merges
+	}
+	if len(m.vocab) == 0 {
+		return errors.New("model vocab is empty")
+	}
+	return nil
+}
+
+// build indexes the model.
+func (m *modelFile) build(alphabet *byteLevel) (*bpe, error) {
+	model := &bpe{
+		byteLevel: m.byteLevelModel, byteFallback: m.ByteFallback && !m.byteLevelModel,
+		fuseUnk: m.FuseUnk, ignoreMerges: m.IgnoreMerges, unk: -1,
+	}
+	if m.UnkToken != nil {
+		id, ok := m.vocab[*m.UnkToken]
+		if !ok {
+			return nil, fmt.Errorf("model unk_token %q is not in the vocab", *m.UnkToken)
+		}
+		model.unk = id
+	}
+	if err := newBPE(model, m.vocab, m.merges, alphabet); err != nil {
+		return nil, err
+	}
+	model.setSplitAt("▁", m.merges)
+	return model, nil
+}
+
+// readMerges reads both spellings: ["a b", …] and [["a", "b"], …].
+func readMerges(raw json.RawMessage) ([][2]string, error) {
+	var lines []string
+	if err := json.Unmarshal(raw, &lines); err == nil {
+		merges := make([][2]string, len(lines))
+		for i, line := range lines {
+			pair, err := splitMerge(line)
+			if err != nil {
+				return nil, fmt.Errorf("merge %d: %w", i, err)
+			}
+			merges[i] = pair
+		}
+		return merges, nil
+	}
+	var pairs [][]string
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return nil, fmt.Errorf("model merges are neither strings nor pairs: %w", err)
+	}
+	merges := make([][2]string, len(pairs))
+	for i, pair := range pairs {
+		if len(pair) != 2 {
+			return nil, fmt.Errorf("merge %d has %d parts, not 2", i, len(pair))
+		}
+		merges[i] = [2]string{pair[0], pair[1]}
+	}
+	return merges, nil
+}
+
+// addPieces fills the tables of pieces from the vocab and the added tokens.
+func (t *Tokenizer) addPieces(file *tokenizerFile) error {
+	size := 0
+	for piece, id := range file.Model.vocab {
+		if id < 0 || id >= maxIDs || len(piece) > maxPiece {
+			return fmt.Errorf("piece %.40q with id %d: ids go from 0 to %d and pieces have at most %d bytes", piece, id, maxIDs-1, maxPiece)
+		}
+		size = max(size, int(id)+1)
+	}
+	for _, a := range file.AddedTokens {
+		if a.ID < 0 || a.ID >= maxIDs || len(a.Content) > maxPiece {
+			return fmt.Errorf("added token %.40q with id %d: ids go from 0 to %d and pieces have at most %d bytes", a.Content, a.ID, maxIDs-1, maxPiece)
+		}
+		size = max(size, int(a.ID)+1)
+	}
+	t.pieces, t.known = make([]string, size), make([]bool, size)
+	t.ids = make(map[string]int32, len(file.Model.vocab)+len(file.AddedTokens))
+	for piece, id := range file.Model.vocab {
+		if t.known[id] {
+			a, b := min(piece, t.pieces[id]), max(piece, t.pieces[id])
+			return fmt.Errorf("id %d is given to both %q and %q", id, a, b)
+		}
+		t.pieces[id], t.known[id], t.ids[piece] = piece, true, id
+	}
+	for _, a := range file.AddedTokens {
+		if id, ok := t.ids[a.Content]; ok && id != a.ID {
+			return fmt.Errorf("added token %q has id %d, but the vocab gives it %d", a.Content, a.ID, id)
+		}
+		if t.known[a.ID] && t.pieces[a.ID] != a.Content {
+			return fmt.Errorf("id %d is given to both %q and the added token %q", a.ID, t.pieces[a.ID], a.Content)
+		}
+		t.pieces[a.ID], t.known[a.ID], t.ids[a.Content] = a.Content, true, a.ID
+		if a.Special {
+			t.special[a.ID] = true
+		}
+	}
+	return nil
+}
+
+// addMatchers builds the two searches for added tokens.
+func (t *Tokenizer) addMatchers(added []addedToken) {
+	var raw, normalized []addedToken
+	var rawText, normalizedText []string
+	for _, a := range added {
+		if !a.Normalized {
+			raw, rawText = append(raw, a), append(rawText, a.Content)
+			continue
+		}
+		content := text{s: a.Content}
+		if t.normalizer != nil {
+			content = t.normalizer.normalize(content, false)
+		}
+		normalized, normalizedText = append(normalized, a), append(normalizedText, content.s)
+	}
+	t.raw, t.normalized = newMatcher(raw, rawText), newMatcher(normalized, normalizedText)
+}
+
+// readFile reads one file of dir, at most maxFile bytes of it.
+func readFile(dir, name string) ([]byte, error) {
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+		}
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, maxFile>>20)
+	}
+	return data, nil
+}
+
+// readJSON decodes one file of dir into v.
+func readJSON(dir, name string, v any) error {
+	data, err := readFile(dir, name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// sorted returns ids in order, each once.
+func sorted(ids []int32) []int32 {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

@@ -1,0 +1,207 @@
+package token
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// splitter cuts text into pretokens, appended to dst. Pretokens are never
+// empty.
+type splitter interface {
+	split(dst []text, t text, track bool) []text
+}
+
+// splitters apply one after another, each to the pretokens of the one before.
+type splitters []splitter
+
+func (all splitters) split(dst []text, t text, track bool) []text {
+	if len(all) == 0 {
+		return append(dst, t)
+	}
+	from := len(dst)
+	dst = all[0].split(dst, t, track)
+	for _, next := range all[1:] {
+		var out []text
+		for _, piece := range dst[from:] {
+			out = next.split(out, piece, track)
+		}
+		dst = append(dst[:from], out...)
+	}
+	return dst
+}
+
+// scanSplit cuts at the matches of a scanner, which cover everything.
+type scanSplit struct{ scan scanner }
+
+func (p scanSplit) split(dst []text, t text, _ bool) []text {
+	for i := 0; i < len(t.s); {
+		end := p.scan(t.s, i)
+		dst = append(dst, t.slice(i, end))
+		i = end
+	}
+	return dst
+}
+
+// byteLevelSplit is the ByteLevel pre-tokenizer without its alphabet, which
+// the model takes care of.
+type byteLevelSplit struct{ prefixSpace, regex bool }
+
+func (p byteLevelSplit) split(dst []text, t text, track bool) []text {
+	if p.prefixSpace && t.s != "" && t.s[0] != ' ' {
+		t = prepend(" ").normalize(t, track)
+	}
+	if p.regex {
+		return scanSplit{scanGPT2}.split(dst, t, track)
+	}
+	if t.s == "" {
+		return dst
+	}
+	return append(dst, t)
+}
+
+// behavior is what becomes of the matches of a split.
+type behavior int
+
+const (
+	removed behavior = iota
+	isolated
+	mergedWithPrevious
+	mergedWithNext
+	contiguous
+)
+
+// matchSplit cuts at characters or strings. next returns the first match at or
+// after i, or lo == len(s).
+type matchSplit struct {
+	next     func(s string, i int) (lo, hi int)
+	behavior behavior
+	invert   bool // what lies between the matches is the match
+}
+
+// part is a stretch of text that is, or is not, a match.
+type part struct {
+	lo, hi int
+	match  bool
+}
+
+func (p matchSplit) split(dst []text, t text, _ bool) []text {
+	var last part // kept back, empty at first
+	flush := func() {
+		if last.lo < last.hi {
+			dst = append(dst, t.slice(last.lo, last.hi))
+		}
+	}
+	p.parts(t.s, func(now part) {
+		now.match = now.match != p.invert
+		switch {
+		case p.behavior == removed && now.match:
+			flush()
+			last = part{now.hi, now.hi, false}
+		case p.behavior == mergedWithPrevious && now.match && !last.match && last.lo < last.hi,
+			p.behavior == mergedWithNext && !now.match && last.match,
+			p.behavior == contiguous && now.match == last.match && last.lo < last.hi:
+			last = part{last.lo, now.hi, now.match}
+		default:
+			flush()
+			last = now
+		}
+	})
+	flush()
+	return dst
+}
+
+// parts calls f for every stretch of s, matches and what lies between.
+func (p matchSplit) parts(s string, f func(part)) {
+	for i := 0; i < len(s); {
+		lo, hi := p.next(s, i)
+		if i < lo {
+			f(part{i, lo, false})
+		}
+		if lo < hi {
+			f(part{lo, hi, true})
+		}
+		i = max(hi, lo)
+	}
+}
+
+// eachRune matches single characters.
+func eachRune(is func(rune) bool) func(string, int) (int, int) {
+	return func(s string, i int) (int, int) {
+		for i < len(s) {
+			c, n := utf8.DecodeRuneInString(s[i:])
+			if is(c) {
+				return i, i + n
+			}
+			i += n
+		}
+		return len(s), len(s)
+	}
+}
+
+// eachString matches a string that is not empty.
+func eachString(want string) func(string, int) (int, int) {
+	return func(s string, i int) (int, int) {
+		at := strings.Index(s[i:], want)
+		if at < 0 {
+			return len(s), len(s)
+		}
+		return i + at, i + at + len(want)
+	}
+}
+
+// isPunctuation is the category P, and all of ASCII's symbols too.
+func isPunctuation(c rune) bool {
+	if c < utf8.RuneSelf {
+		return c > ' ' && c < 0x7F && !isWord(c) || c == '_'
+	}
+	return unicode.IsPunct(c)
+}
+
+// wordSplit is the Whitespace pre-tokenizer: \w+|[^\w\s]+, the rest removed.
+type wordSplit struct{}
+
+func (wordSplit) split(dst []text, t text, _ bool) []text {
+	kind := func(c rune) int {
+		switch {
+		case isWord(c):
+			return 1
+		case unicode.IsSpace(c):
+			return 0
+		}
+		return 2
+	}
+	from, was := 0, 0
+	for i, c := range t.s {
+		k := kind(c)
+		if k != was {
+			if was != 0 {
+				dst = append(dst, t.slice(from, i))
+			}
+			from, was = i, k
+		}
+	}
+	if was != 0 {
+		dst = append(dst, t.slice(from, len(t.s)))
+	}
+	return dst
+}
+
+// metaspace replaces spaces by a visible character and may put one in front.
+type metaspace struct {
+	char   string
+	always bool // in front of every piece
+	first  bool // in front of the piece that begins the text
+	cut    bool // split before every char
+}
+
+func (p metaspace) split(dst []text, t text, track bool) []text {
+	t = replaceLiteral{" ", p.char}.normalize(t, track)
+	if (p.always || p.first && t.base == 0) && !strings.HasPrefix(t.s, p.char) {
+		t = prepend(p.char).normalize(t, track)
+	}
+	if p.cut {
+		return matchSplit{next: eachString(p.char), behavior: mergedWithNext}.split(dst, t, track)
+	}
+	return append(dst, t)
+}

@@ -1,0 +1,167 @@
+package token
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/pipe-run/pipe/internal/shareddata"
+)
+
+// load loads a shared tokenizer.
+func load(t testing.TB, name string) *Tokenizer {
+	t.Helper()
+	tok, err := Load(shareddata.Path(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// TestTortureVectors compares with the ids that @huggingface/tokenizers gives.
+func TestTortureVectors(t *testing.T) {
+	path := shareddata.Path(t, "torture/tokenizer-vectors/hf-tokenizers-js/vectors.jsonl")
+	dirs := map[string]string{
+		"llama2": "tokenizers/llama2", "mistral": "tokenizers/mistral-v01-via-lenml", "llama3": "tokenizers/llama3",
+		"qwen3": "tokenizers/qwen3", "smollm2": "tokenizers/smollm2-135m-instruct", "stories260K": "models/stories260K/hf",
+	}
+	for name, dir := range dirs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tok := load(t, dir)
+			count := 0
+			for line := range lines(t, path) {
+				var row map[string]json.RawMessage
+				var text string
+				var want []int32
+				mustJSON(t, []byte(line), &row)
+				mustJSON(t, row["text"], &text)
+				mustJSON(t, row[name], &want)
+				count++
+				check(t, tok, text, want)
+			}
+			if count != 333 {
+				t.Errorf("%d vectors, want 333", count)
+			}
+		})
+	}
+}
+
+// TestTortureLlamaCpp compares with the vectors of llama.cpp's own tests.
+func TestTortureLlamaCpp(t *testing.T) {
+	for name, dir := range map[string]string{
+		"gpt-2": "tokenizers/gpt2", "llama-bpe": "tokenizers/llama3", "llama-spm": "tokenizers/llama2", "qwen2": "tokenizers/qwen3",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tok := load(t, dir)
+			base := "torture/tokenizer-vectors/llama.cpp/ggml-vocab-" + name + ".gguf"
+			texts := strings.Split(read(t, base+".inp"), "\n__ggml_vocab_test__\n")
+			ids := strings.Split(strings.TrimSuffix(read(t, base+".out"), "\n"), "\n")
+			if len(texts) > len(ids) || len(ids) < 40 {
+				t.Fatalf("%d texts, %d lines of ids", len(texts), len(ids))
+			}
+			for i, text := range texts {
+				check(t, tok, text, numbers(t, ids[i], " "))
+			}
+		})
+	}
+}
+
+// TestTortureGGMLPrompts compares with the vectors of ggml's GPT-2 example.
+func TestTortureGGMLPrompts(t *testing.T) {
+	tok := load(t, "tokenizers/gpt2")
+	count := 0
+	for line := range strings.Lines(read(t, "torture/tokenizer-vectors/ggml-prompts/gpt-2.txt")) {
+		text, ids, ok := strings.Cut(strings.TrimRight(line, "\n"), " => ")
+		if !ok {
+			continue
+		}
+		count++
+		check(t, tok, text, numbers(t, ids, ","))
+	}
+	if count < 50 {
+		t.Errorf("only %d vectors", count)
+	}
+}
+
+// check compares ids three ways: plain, with offsets, and back to text.
+func check(t *testing.T, tok *Tokenizer, text string, want []int32) {
+	t.Helper()
+	got := tok.Encode(text, false)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q:\n got %v\nwant %v", text, got, want)
+	}
+	tracked, spans := tok.EncodeWithOffsets(text, false)
+	if !slices.Equal(tracked, got) {
+		t.Errorf("%q: with offsets %v, without %v", text, tracked, got)
+	}
+	end := 0
+	for i, s := range spans {
+		if s.Start < 0 || s.End < s.Start || s.End > len(text) || s.End < end {
+			t.Errorf("%q: span %d is %v after %d", text, i, s, end)
+		}
+		end = s.End
+	}
+	if len(spans) > 0 && end != len(text) {
+		t.Errorf("%q: spans end at %d of %d", text, end, len(text))
+	}
+	if tok.normalizer == nil {
+		if back := tok.Decode(got, false); back != text {
+			t.Errorf("%q decodes as %q", text, back)
+		}
+	}
+}
+
+func lines(t *testing.T, path string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		s := bufio.NewScanner(f)
+		s.Buffer(nil, 1<<24)
+		for s.Scan() {
+			if !yield(s.Text()) {
+				return
+			}
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(shareddata.Path(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func numbers(t *testing.T, s, sep string) []int32 {
+	t.Helper()
+	var out []int32
+	for _, f := range strings.Split(s, sep) {
+		if f = strings.TrimSpace(f); f == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(f, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, int32(n))
+	}
+	return out
+}
+
+func mustJSON(t *testing.T, data []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Fatal(err)
+	}
+}
