@@ -39,6 +39,7 @@ type Op interface {
 	// Key names the op and all its attributes, for messages.
 	Key() string
 	// OutShape returns the shape of the output, or why these inputs do not fit.
+	// A scalar's shape, [], is taken for [1].
 	OutShape(in [][]int) ([]int, error)
 	// Forward overwrites out.
 	Forward(out []float32, in [][]float32) error
@@ -104,6 +105,9 @@ func (b *Builder) Apply(op Op, in ...*Value) *Value {
 		return b.add(v)
 	}
 	out, err := op.OutShape(shapes)
+	if err == nil && len(out) == 0 {
+		out = []int{1}
+	}
 	if err == nil {
 		_, err = size(out)
 	}
@@ -136,7 +140,7 @@ const maxElements = 1 << 40
 // size returns the number of elements of a tensor of one or more dimensions.
 func size(shape []int) (int, error) {
 	if len(shape) == 0 {
-		return 0, errors.New("a scalar has shape [1], not []")
+		return 0, errors.New("no shape; a scalar's is [1]")
 	}
 	n := 1
 	for _, d := range shape {

@@ -1,0 +1,184 @@
+// Package optim updates parameters by their gradients: AdamW and SGD, clipping
+// by the global norm, and learning-rate schedules.
+//
+// Equal gradients give equal bits on any machine and with any number of
+// threads: elements are independent of one another, sums are taken over fixed
+// chunks in a fixed order, and every product that feeds a sum is rounded first.
+// Arithmetic is float64, what is kept is float32.
+package optim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+)
+
+// An Optimizer changes parameters. It is not safe for concurrent use.
+type Optimizer interface {
+	// Update performs one update: params[i] moves against grads[i] by the
+	// learning rate rate. The tensors have the sizes given at construction.
+	Update(threads int, rate float64, params, grads [][]float32)
+
+	// Updates returns how many updates were performed.
+	Updates() int
+
+	// WriteTo writes the state, which ReadFrom of an equally constructed
+	// optimizer reads back. ReadFrom leaves the state unspecified on an error.
+	io.WriterTo
+	io.ReaderFrom
+}
+
+// chunk is how many elements one worker takes at a time, whatever the threads.
+const chunk = 1 << 14
+
+// part is one chunk of one tensor.
+type part struct{ tensor, lo, hi int }
+
+// parts splits tensors of the given sizes into chunks, in order.
+func parts(sizes []int) []part {
+	var p []part
+	for t, n := range sizes {
+		for lo := 0; lo < n; lo += chunk {
+			p = append(p, part{t, lo, min(n, lo+chunk)})
+		}
+	}
+	return p
+}
+
+// Norm returns the Euclidean norm of all tensors taken together.
+func Norm(threads int, tensors [][]float32) float64 {
+	sizes := make([]int, len(tensors))
+	for i, t := range tensors {
+		sizes[i] = len(t)
+	}
+	ps := parts(sizes)
+	sums := make([]float64, len(ps))
+	tensor.Parallel(threads, len(ps), func(i int) {
+		var s float64
+		for _, v := range tensors[ps[i].tensor][ps[i].lo:ps[i].hi] {
+			s += float64(float64(v) * float64(v)) // exact: 48 bits
+		}
+		sums[i] = s
+	})
+	var total float64
+	for _, s := range sums {
+		total += s
+	}
+	return math.Sqrt(total)
+}
+
+// Clip scales the gradients so that their norm is at most maxNorm, as PyTorch's
+// clip_grad_norm_ does, and returns the norm they had. A maxNorm of 0 never clips.
+func Clip(threads int, maxNorm float64, grads [][]float32) float64 {
+	norm := Norm(threads, grads)
+	if scale := maxNorm / (norm + 1e-6); maxNorm > 0 && scale < 1 {
+		Scale(threads, float32(scale), grads)
+	}
+	return norm
+}
+
+// Scale multiplies every element by factor.
+func Scale(threads int, factor float32, tensors [][]float32) {
+	tensor.Parallel(threads, len(tensors), func(i int) {
+		for j := range tensors[i] {
+			tensors[i][j] *= factor
+		}
+	})
+}
+
+// Accumulate adds src to dst, element by element.
+func Accumulate(threads int, dst, src [][]float32) {
+	tensor.Parallel(threads, len(dst), func(i int) {
+		d := dst[i]
+		for j, v := range src[i][:len(d)] {
+			d[j] += v
+		}
+	})
+}
+
+// state is a header and tensors, read and written in one fixed layout: kind
+// (8 bytes), updates, number of tensors, then each tensor's length and its
+// elements; integers are 64-bit and all is little-endian.
+type state struct {
+	kind    string
+	updates *int
+	tensors [][]float32
+}
+
+func (s state) writeTo(w io.Writer) (n int64, err error) {
+	put := func(b []byte) {
+		if err == nil {
+			var k int
+			k, err = w.Write(b)
+			n += int64(k)
+		}
+	}
+	integer := func(v int) { put(binary.LittleEndian.AppendUint64(nil, uint64(v))) }
+	put([]byte(fmt.Sprintf("%-8s", s.kind)))
+	integer(*s.updates)
+	integer(len(s.tensors))
+	buf := make([]byte, 0, 4*chunk)
+	for _, t := range s.tensors {
+		integer(len(t))
+		for c := range slices.Chunk(t, chunk) {
+			buf = buf[:0]
+			for _, v := range c {
+				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+			}
+			put(buf)
+		}
+	}
+	return n, err
+}
+
+// maxUpdates bounds the number of updates that a state may claim.
+const maxUpdates = 1 << 40
+
+func (s state) readFrom(r io.Reader) (n int64, err error) {
+	buf := make([]byte, 4*chunk)
+	get := func(k int) []byte {
+		if err == nil {
+			var m int
+			m, err = io.ReadFull(r, buf[:k])
+			n += int64(m)
+		}
+		return buf[:k]
+	}
+	expect := func(what string, want int) {
+		if v := binary.LittleEndian.Uint64(get(8)); err == nil && v != uint64(want) {
+			err = fmt.Errorf("optimizer state has %s %d, want %d", what, v, want)
+		}
+	}
+	if kind := string(get(8)); err == nil && kind != fmt.Sprintf("%-8s", s.kind) {
+		return n, fmt.Errorf("optimizer state is of kind %q, want %q", kind, s.kind)
+	}
+	updates := binary.LittleEndian.Uint64(get(8))
+	if err == nil && updates > maxUpdates {
+		return n, fmt.Errorf("optimizer state claims %d updates", updates)
+	}
+	expect("tensors", len(s.tensors))
+	for i, t := range s.tensors {
+		expect(fmt.Sprintf("tensor %d of size", i), len(t))
+		for c := range slices.Chunk(t, chunk) {
+			b := get(4 * len(c))
+			if err != nil {
+				break
+			}
+			for j := range c {
+				c[j] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*j:]))
+			}
+		}
+		if err != nil {
+			return n, fmt.Errorf("reading optimizer state: %w", err)
+		}
+	}
+	if err != nil {
+		return n, fmt.Errorf("reading optimizer state: %w", err)
+	}
+	*s.updates = int(updates)
+	return n, nil
+}
