@@ -175,13 +175,16 @@ func (p *headerParser) tensor(t *Tensor) error {
 func (p *headerParser) dtype() (tensor.DType, error) {
 	token, err := p.token()
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	name, ok := token.(string)
 	if !ok {
-		return 0, errors.New("dtype is not a string")
+		return "", errors.New("dtype is not a string")
 	}
-	return tensor.ParseDType(name)
+	if d := tensor.DType(name); d.Size() > 0 {
+		return d, nil
+	}
+	return "", fmt.Errorf("unknown dtype %q", name)
 }
 
 func (p *headerParser) shape() ([]int, error) {
@@ -291,6 +294,9 @@ func (p *headerParser) token() (json.Token, error) {
 // byteSize is the size of a tensor in bytes, or an error if it exceeds an int64.
 func byteSize(dtype tensor.DType, shape []int) (int64, error) {
 	size := int64(dtype.Size())
+	if size == 0 {
+		return 0, fmt.Errorf("unknown dtype %q", string(dtype))
+	}
 	empty := false
 	for _, d := range shape {
 		if d < 0 {

@@ -54,8 +54,10 @@ func Order(specs []Spec) []Spec {
 
 // rank orders the dtypes by element size, ties as the reference implementation breaks them.
 func rank(d tensor.DType) int {
-	return slices.Index([]tensor.DType{tensor.BOOL, tensor.U8, tensor.I8, tensor.I16, tensor.F16,
-		tensor.BF16, tensor.I32, tensor.F32, tensor.F64, tensor.I64}, d)
+	return slices.Index([]tensor.DType{
+		tensor.Bool, tensor.U8, tensor.I8, tensor.F8E5M2, tensor.F8E4M3, tensor.I16, tensor.U16, tensor.F16,
+		tensor.BF16, tensor.I32, tensor.U32, tensor.F32, tensor.F64, tensor.I64, tensor.U64,
+	}, d)
 }
 
 // Create begins a file at path that will hold specs. The header is written at
