@@ -88,9 +88,8 @@ func nf4Buckets() *[64]nf4Bucket {
 	return &b
 }
 
-// bucketOf is the cell of x: 16x is exact, so the sum rounds the same whether
-// or not the compiler fuses it.
-func bucketOf(x float32) uint32 { return uint32(int32(x*16+16)) & 63 }
+// bucketOf is the cell of x, from 0 to 32 in [-1, 1].
+func bucketOf(x float32) uint32 { return uint32(int32(float32(x*16)+16)) & 63 }
 
 // QuantizeNF4 quantizes x, the row-major elements of a tensor of the given
 // shape, on up to threads cores; the bits do not depend on threads. Codes and

@@ -1,0 +1,415 @@
+package quant
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+)
+
+var plain = NF4Options{BlockSize: 64, DType: tensor.F32}
+var double = NF4Options{BlockSize: 64, DType: tensor.BF16, DoubleQuant: true}
+
+// random fills n values from a small generator, a normal-ish mix of magnitudes.
+func random(n int, seed uint32) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		var sum float32
+		for range 4 {
+			seed = seed*1664525 + 1013904223
+			sum += float32(int32(seed>>8)-1<<23) / (1 << 23)
+		}
+		x[i] = sum * 0.02
+	}
+	return x
+}
+
+func TestNF4GoldenBlock(t *testing.T) {
+	x := make([]float32, 64)
+	for i := range x {
+		x[i] = float32(i-31) / 32
+	}
+	q, err := QuantizeNF4(1, x, []int{8, 8}, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "00001111111122222333344455566677788999aaabbbccccddddeeeeeeefffff"
+	if got := hex.EncodeToString(q.Packed); got != want {
+		t.Errorf("packed %s\n  want %s", got, want)
+	}
+	if !reflect.DeepEqual(q.Absmax, []float32{1}) {
+		t.Errorf("absmax %v", q.Absmax)
+	}
+}
+
+func TestNF4TableBits(t *testing.T) {
+	want := []uint32{0xbf800000, 0xbf3239b1, 0xbf066b30, 0xbeca32a0, 0xbe91a24d, 0xbe3d353f, 0xbdba7871, 0,
+		0x3da2faff, 0x3e24cae3, 0x3e7c04dd, 0x3ead033a, 0x3ee1a4b8, 0x3f1007ab, 0x3f3913b3, 0x3f800000}
+	for i, w := range want {
+		if got := math.Float32bits(nf4Table[i]); got != w {
+			t.Errorf("table[%d] = %08x, want %08x", i, got, w)
+		}
+	}
+}
+
+func TestDynamicMap(t *testing.T) {
+	var b []byte
+	for _, v := range dynamicMap() {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	sum := sha256.Sum256(b)
+	if got := hex.EncodeToString(sum[:]); got != "dad4c269c3243d1705f6b979dccb61efb8d1074812ecf8d79255a82f60671763" {
+		t.Errorf("sha256 %s", got)
+	}
+	if m := dynamicMap(); m[127] != 0 || m[255] != 1 {
+		t.Errorf("0 and 1 are not at 127 and 255: %v %v", m[127], m[255])
+	}
+}
+
+// countBelow is the definition of a code.
+func countBelow(y float32) (n uint32) {
+	for _, threshold := range nf4Thresholds {
+		if y > threshold {
+			n++
+		}
+	}
+	return n
+}
+
+func TestNF4CodeCountsThresholds(t *testing.T) {
+	buckets := nf4Buckets()
+	check := func(y float32) {
+		if got, want := nf4Code(y, buckets), countBelow(y); got != want {
+			t.Fatalf("code of %v is %d, want %d", y, got, want)
+		}
+	}
+	infinity := float32(math.Inf(1))
+	for _, center := range append(nf4Thresholds[:], -1, 0, 1) {
+		for _, toward := range []float32{-infinity, infinity} {
+			y := center
+			for range 1000 {
+				check(y)
+				y = math.Nextafter32(y, toward)
+			}
+		}
+	}
+	for i := -32; i <= 32; i++ {
+		y := float32(i) / 32
+		check(y)
+		check(math.Nextafter32(y, 2))
+		check(math.Nextafter32(y, -2))
+	}
+	for bits := uint32(0); bits < 0x3f800000; bits += 7919 {
+		check(math.Float32frombits(bits))
+		check(-math.Float32frombits(bits))
+	}
+}
+
+func TestNF4RoundTripOfTableValues(t *testing.T) {
+	x := make([]float32, 16*7)
+	for i := range x {
+		x[i] = nf4Table[i%16] * 0.25
+	}
+	for _, opt := range []NF4Options{plain, {BlockSize: 32, DType: tensor.F16}} {
+		q, err := QuantizeNF4(2, x, []int{7, 16}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(x))
+		q.Dequantize(2, got)
+		if !reflect.DeepEqual(got, x) {
+			t.Errorf("block size %d: table values do not survive", opt.BlockSize)
+		}
+	}
+}
+
+func TestNF4ErrorIsBounded(t *testing.T) {
+	x := random(4096+17, 3)
+	for _, opt := range []NF4Options{plain, double} {
+		q, err := QuantizeNF4(2, x, []int{len(x)}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(x))
+		q.Dequantize(1, got)
+		scales := q.Scales()
+		for i := range x {
+			// Half the widest gap of the table, 0.152, plus what double quantization adds.
+			if d := math.Abs(float64(got[i] - x[i])); d > 0.17*float64(scales[i/64])+1e-9 {
+				t.Fatalf("%+v: element %d: %v became %v (scale %v)", opt, i, x[i], got[i], scales[i/64])
+			}
+		}
+	}
+}
+
+func TestNF4EveryRangeAgrees(t *testing.T) {
+	x := random(64*3+5, 9)
+	q, err := QuantizeNF4(1, x, []int{len(x)}, double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := make([]float32, len(x))
+	q.Dequantize(1, whole)
+	scales := q.Scales()
+	for lo := range x {
+		for hi := lo; hi <= len(x); hi += 13 {
+			part := make([]float32, hi-lo)
+			q.DequantizeRange(part, lo, scales)
+			if !reflect.DeepEqual(part, whole[lo:hi]) {
+				t.Fatalf("elements %d to %d differ", lo, hi)
+			}
+		}
+	}
+}
+
+func TestNF4ThreadsDoNotMatter(t *testing.T) {
+	x := random(64*5000+1, 4)
+	one, err := QuantizeNF4(1, x, []int{len(x)}, double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	many, err := QuantizeNF4(7, x, []int{len(x)}, double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(one, many) {
+		t.Error("seven threads give other bits than one")
+	}
+	a, b := make([]float32, len(x)), make([]float32, len(x))
+	one.Dequantize(1, a)
+	one.Dequantize(5, b)
+	if !reflect.DeepEqual(a, b) {
+		t.Error("dequantizing with five threads gives other bits than with one")
+	}
+}
+
+func TestNF4Edges(t *testing.T) {
+	for name, x := range map[string][]float32{
+		"empty": {}, "one": {3}, "zeros": make([]float32, 100), "tiny": {1e-45, -1e-45, 0},
+		"huge": {math.MaxFloat32, -math.MaxFloat32, 1},
+	} {
+		for _, opt := range []NF4Options{plain, double} {
+			q, err := QuantizeNF4(2, x, []int{len(x)}, opt)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			got := make([]float32, len(x))
+			q.Dequantize(1, got)
+			for _, v := range got {
+				if v-v != 0 {
+					t.Errorf("%s: dequantizes to %v", name, v)
+				}
+			}
+		}
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		x := make([]float32, 200)
+		x[100] = float32(bad)
+		if _, err := QuantizeNF4(1, x, []int{200}, double); err == nil || !strings.Contains(err.Error(), "64 to 127") {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+func partMap(t *testing.T, q *NF4Tensor) map[string]Part {
+	t.Helper()
+	list, err := q.Parts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]Part{}
+	for _, p := range list {
+		parts[p.Suffix] = p
+	}
+	return parts
+}
+
+func parseAll(parts map[string]Part) (*NF4Tensor, error) {
+	q, err := ParseNF4(parts)
+	if err != nil {
+		return nil, err
+	}
+	return q.WithCodes(parts[""].Data)
+}
+
+func TestNF4PartsRoundTrip(t *testing.T) {
+	for _, opt := range []NF4Options{plain, double, {BlockSize: 4096, DType: tensor.F16, DoubleQuant: true}} {
+		q, err := QuantizeNF4(1, random(96*33, 5), []int{96, 33}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := partMap(t, q)
+		back, err := parseAll(parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(back, q) {
+			t.Errorf("%+v does not survive serialization", opt)
+		}
+	}
+}
+
+func TestNF4StateJSON(t *testing.T) {
+	q, err := QuantizeNF4(1, []float32{0.5, -0.25}, []int{2, 1}, double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Nested.Offset = 0.043701171875
+	const want = `{"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [2, 1], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.043701171875}`
+	if got := string(partMap(t, q)[".quant_state.bitsandbytes__nf4"].Data); got != want {
+		t.Errorf("state %s\n want %s", got, want)
+	}
+}
+
+func TestPythonFloat(t *testing.T) {
+	for want, f := range map[string]float64{
+		"0.0": 0, "1.0": 1, "0.0001": 1e-4, "1e-05": 1e-5, "123456789.5": 123456789.5,
+		"1e+16": 1e16, "1000000000000000.0": 1e15, "0.043736960738897324": float64(float32(0.04373696)),
+		"1.401298464324817e-45": 1.401298464324817e-45,
+	} {
+		if got := pythonFloat(f); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestParseNF4Refuses(t *testing.T) {
+	q, err := QuantizeNF4(1, random(640, 1), []int{10, 64}, double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stateKey = ".quant_state.bitsandbytes__nf4"
+	edit := func(old, new string) func(map[string]Part) {
+		return func(parts map[string]Part) {
+			p := parts[stateKey]
+			if !bytes.Contains(p.Data, []byte(old)) {
+				t.Fatalf("state has no %s", old)
+			}
+			p.Data = bytes.Replace(p.Data, []byte(old), []byte(new), 1)
+			parts[stateKey] = p
+		}
+	}
+	for name, damage := range map[string]func(map[string]Part){
+		"no state":            func(p map[string]Part) { delete(p, stateKey) },
+		"two states":          func(p map[string]Part) { p[".quant_state.bitsandbytes__fp4"] = p[stateKey] },
+		"state not JSON":      edit("{", "["),
+		"other type":          edit("nf4", "fp4"),
+		"block size 0":        edit(`"blocksize": 64`, `"blocksize": 0`),
+		"block size 48":       edit(`"blocksize": 64`, `"blocksize": 48`),
+		"dtype":               edit("bfloat16", "int8"),
+		"shape too large":     edit("[10, 64]", "[10, 65]"),
+		"negative shape":      edit("[10, 64]", "[-10, -64]"),
+		"overflowing shape":   edit("[10, 64]", "[4294967296, 4294967296, 640]"),
+		"nested block size":   edit(`"nested_blocksize": 256`, `"nested_blocksize": -256`),
+		"nested dtype":        edit("float32", "float16"),
+		"no offset":           edit("nested_offset", "nested_offsex"),
+		"no codes":            func(p map[string]Part) { delete(p, "") },
+		"no table":            func(p map[string]Part) { delete(p, ".quant_map") },
+		"short absmax":        func(p map[string]Part) { a := p[".absmax"]; a.Data = a.Data[1:]; p[".absmax"] = a },
+		"no nested absmax":    func(p map[string]Part) { delete(p, ".nested_absmax") },
+		"short nested table":  func(p map[string]Part) { a := p[".nested_quant_map"]; a.Data = a.Data[4:]; p[".nested_quant_map"] = a },
+		"nested absmax is U8": func(p map[string]Part) { a := p[".nested_absmax"]; a.DType = tensor.U8; p[".nested_absmax"] = a },
+		"nested absmax is NaN": func(p map[string]Part) {
+			a := p[".nested_absmax"]
+			a.Data = []byte{0, 0, 0xc0, 0x7f}
+			p[".nested_absmax"] = a
+		},
+	} {
+		parts := partMap(t, q)
+		damage(parts)
+		if _, err := parseAll(parts); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestIsPart(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.weight.absmax": "a.weight", "a.weight.quant_map": "a.weight", "a.weight.nested_absmax": "a.weight",
+		"a.weight.nested_quant_map": "a.weight", "a.weight.quant_state.bitsandbytes__nf4": "a.weight",
+		"a.weight": "", "a.bias": "", "absmax": "", "a.absmax": "",
+	} {
+		if got, ok := IsPart(name); got != want || ok != (want != "") {
+			t.Errorf("IsPart(%q) = %q, %v", name, got, ok)
+		}
+	}
+}
+
+func FuzzParseNF4(f *testing.F) {
+	q, err := QuantizeNF4(1, random(70, 1), []int{7, 10}, double)
+	if err != nil {
+		f.Fatal(err)
+	}
+	list, err := q.Parts()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(list[0].Data, list[2].Data, list[3].Data, list[5].Data)
+	f.Fuzz(func(t *testing.T, packed, codes, absmax, state []byte) {
+		parts := map[string]Part{}
+		for _, p := range list {
+			parts[p.Suffix] = p
+		}
+		set := func(suffix string, data []byte) { p := parts[suffix]; p.Data = data; parts[suffix] = p }
+		set("", packed)
+		set(".absmax", codes)
+		set(".nested_absmax", absmax)
+		set(".quant_state.bitsandbytes__nf4", state)
+		q, err := parseAll(parts)
+		if err != nil {
+			return
+		}
+		q.Dequantize(1, make([]float32, q.Len()))
+	})
+}
+
+func FuzzNF4(f *testing.F) {
+	f.Add([]byte{0, 0, 128, 63, 0, 0, 0, 191}, true)
+	f.Fuzz(func(t *testing.T, raw []byte, doubleQuant bool) {
+		x := make([]float32, len(raw)/4)
+		for i := range x {
+			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+		q, err := QuantizeNF4(1, x, []int{len(x)}, NF4Options{BlockSize: 32, DType: tensor.F32, DoubleQuant: doubleQuant})
+		if err != nil {
+			return
+		}
+		for i := range x {
+			block := x[i/32*32 : min(i/32*32+32, len(x))]
+			want := countBelow(x[i] * (1 / max(maxAbs(block), minScale)))
+			if got := uint32(q.Packed[i/2]>>(4-4*(i%2))) & 15; got != want {
+				t.Fatalf("element %d: code %d, want %d", i, got, want)
+			}
+		}
+		q.Dequantize(1, make([]float32, len(x)))
+	})
+}
+
+func BenchmarkNF4Quantize(b *testing.B) {
+	x := random(1<<22, 1)
+	b.SetBytes(int64(4 * len(x)))
+	for b.Loop() {
+		if _, err := QuantizeNF4(1, x, []int{len(x)}, double); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNF4Dequantize(b *testing.B) {
+	q, err := QuantizeNF4(1, random(1<<22, 1), []int{1 << 22}, double)
+	if err != nil {
+		b.Fatal(err)
+	}
+	dst := make([]float32, q.Len())
+	b.SetBytes(int64(4 * len(dst)))
+	for b.Loop() {
+		q.Dequantize(1, dst)
+	}
+}
