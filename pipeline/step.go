@@ -63,7 +63,10 @@ type Kind struct {
 // A PinRequest asks a kind to name its outside bytes.
 type PinRequest struct {
 	Params json.RawMessage // Node.Full
-	Locked string          // the ID in pipe.lock, or empty
+
+	// Locked returns the ID that pipe.lock or an earlier run pinned for what
+	// was asked, which is named as in Pin.From.
+	Locked func(from string) (id string, ok bool)
 
 	// Network says whether the network may be used. Without it, what cannot
 	// be named from Locked, the parameters or local files is ErrNotPinned.
@@ -86,7 +89,7 @@ type PinRequest struct {
 type Pin struct {
 	ID   string // equal IDs mean equal bytes
 	Lock bool   // belongs in pipe.lock: the source may change without the user's doing
-	From string // what was asked, for people reading pipe.lock; no secrets
+	From string // what was asked: the name in pipe.lock; no secrets
 }
 
 // ErrNotPinned reports that outside bytes cannot be named without the network.

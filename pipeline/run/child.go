@@ -1,0 +1,210 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// A childReport is the last thing a child says: how its step ended.
+type childReport struct {
+	Event       string `json:"event"` // "child-end"
+	Error       string `json:"error,omitempty"`
+	Field       string `json:"field,omitempty"` // the parameter to blame
+	Hint        string `json:"hint,omitempty"`
+	Interrupted bool   `json:"interrupted,omitempty"`
+}
+
+func (r *childReport) err() error {
+	switch {
+	case r.Interrupted:
+		return context.Canceled
+	case r.Error == "":
+		return nil
+	case r.Field != "":
+		return &pipeline.FieldError{Field: r.Field, Err: errors.New(r.Error), Hint: r.Hint}
+	}
+	return errors.New(r.Error)
+}
+
+// Streams are what a child speaks through.
+type Streams struct {
+	Events  io.WriteCloser // events as JSON lines
+	Control io.Reader      // a byte asks for a stop, its end means the parent died; nil for none
+	Log     io.Writer
+}
+
+// LocalStreams returns the streams of a child started by Local: descriptors 3
+// and 4, closed to its own children, and stderr.
+func LocalStreams() Streams {
+	return Streams{Events: inherited(3, "events"), Control: inherited(4, "control"), Log: os.Stderr}
+}
+
+// Child runs the step that was prepared in dir and returns the exit code of
+// the process: 0, or 1 for a failed step.
+func Child(ctx context.Context, dir string, kinds pipeline.Kinds, s Streams) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.Control != nil {
+		go obey(s.Control, cancel)
+	}
+	w := &eventWriter{w: s.Events}
+	err := runStep(ctx, dir, kinds, w, s.Log)
+	report := childReport{Event: "child-end"}
+	var field *pipeline.FieldError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		report.Interrupted, report.Error = true, err.Error()
+	case errors.As(err, &field):
+		report.Field, report.Error, report.Hint = field.Field, field.Err.Error(), field.Hint
+	default:
+		report.Error = err.Error()
+	}
+	w.write(report)
+	s.Events.Close()
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+// obey cancels the step when the parent asks, and kills this process and
+// those it started when the parent is gone.
+func obey(control io.Reader, cancel func()) {
+	b := make([]byte, 16)
+	for {
+		n, err := control.Read(b)
+		if n > 0 {
+			cancel()
+		}
+		if err != nil {
+			killOwnGroup()
+			os.Exit(1)
+		}
+	}
+}
+
+func runStep(ctx context.Context, dir string, kinds pipeline.Kinds, w *eventWriter, log io.Writer) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(log, "ERROR panic: %v\n%s", r, debug.Stack())
+			err = fmt.Errorf("internal error: %v (its log has the stack; please report it)", r)
+		}
+	}()
+	sp, err := readSpec(dir)
+	if err != nil {
+		return err
+	}
+	kind, ok := kinds[sp.Kind]
+	if !ok || kind.Version != sp.Version {
+		return fmt.Errorf("this pipe has no kind %s, version %d", sp.Kind, sp.Version)
+	}
+	step, err := kind.New(sp.Params)
+	if err != nil {
+		return err
+	}
+	t := task(dir, sp, w, log)
+	if err := confine(dir, kind); err != nil {
+		t.Log.Warn("running unconfined", "reason", err)
+	}
+	return step.Run(ctx, t)
+}
+
+// maxSpec bounds a spec.json, in bytes.
+const maxSpec = 64 << 20
+
+func readSpec(dir string) (sp spec, err error) {
+	f, err := os.Open(filepath.Join(dir, specFile))
+	if err != nil {
+		return sp, err
+	}
+	defer f.Close()
+	if err := json.NewDecoder(io.LimitReader(f, maxSpec)).Decode(&sp); err != nil {
+		return sp, fmt.Errorf("reading %s: %w", specFile, err)
+	}
+	return sp, nil
+}
+
+func task(dir string, sp spec, w *eventWriter, log io.Writer) *pipeline.Task {
+	secrets := map[string]string{}
+	for _, name := range sp.Secrets {
+		if v, ok := os.LookupEnv(name); ok {
+			secrets[name] = v
+			os.Unsetenv(name)
+		}
+	}
+	t := &pipeline.Task{
+		In: map[string]string{}, Out: map[string]string{},
+		Tmp: filepath.Join(dir, tmpDir), State: filepath.Join(dir, stateDir),
+		Pin: sp.Pin, Threads: max(1, sp.Threads),
+		Secret: func(name string) (string, bool) { v, ok := secrets[name]; return v, ok },
+		Log:    slog.New(&lineHandler{w: log}),
+		Emit:   func(f pipeline.Fact) { w.write(pipeline.Event{Time: time.Now(), Fact: f}) },
+	}
+	for name := range sp.Inputs {
+		t.In[name] = filepath.Join(dir, inDir, name)
+	}
+	for name := range sp.Outputs {
+		t.Out[name] = filepath.Join(dir, outDir, name)
+	}
+	return t
+}
+
+// An eventWriter writes JSON lines, one goroutine at a time.
+type eventWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (w *eventWriter) write(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return // a NaN: not worth a run
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.w.Write(append(b, '\n'))
+}
+
+// A lineHandler logs "LEVEL message key=value …" without a time, so that logs
+// of equal runs are equal.
+type lineHandler struct {
+	mu    sync.Mutex
+	w     io.Writer
+	attrs []slog.Attr
+}
+
+func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s", r.Level, r.Message)
+	add := func(a slog.Attr) bool { fmt.Fprintf(&b, " %s=%v", a.Key, a.Value); return true }
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	b.WriteByte('\n')
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.w.Write(b.Bytes())
+	return err
+}
+
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &lineHandler{w: h.w, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+}
+
+func (h *lineHandler) WithGroup(string) slog.Handler { return h }

@@ -1,0 +1,189 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// A Workshop is the part of a store that local execution needs.
+type Workshop interface {
+	pipeline.Store
+
+	// Work returns the folder that belongs to k, which survives kills. Only
+	// the holder of k's lock may use it.
+	Work(k pipeline.Key) string
+
+	// Checkout makes the tree root at dir, which must not exist: as links to
+	// the stored blobs, or as copies when asked.
+	Checkout(ctx context.Context, root pipeline.Digest, dir string, copies bool) error
+
+	// Commit stores the tree at dir. Symlinks and special files are errors.
+	Commit(ctx context.Context, dir string, executables bool) (root pipeline.Digest, size int64, err error)
+
+	// Recheck finds blobs below root whose bytes have changed since they
+	// were stored, drops them, and returns their paths in the tree.
+	Recheck(ctx context.Context, root pipeline.Digest) ([]string, error)
+}
+
+// Local executes actions on this machine, each in a child process of this
+// program (`pipe exec-step`).
+type Local struct {
+	Kinds  pipeline.Kinds
+	Store  Workshop
+	Secret func(name string) (string, bool)
+	// Program is the executable and its first arguments; the folder and the
+	// descriptors are added. Empty means this executable, exec-step.
+	Program []string
+}
+
+// The parts of the folder that a child works in.
+const (
+	specFile = "spec.json"
+	logFile  = "log"
+	inDir    = "in"
+	outDir   = "out"
+	tmpDir   = "tmp"
+	stateDir = "state"
+)
+
+// A spec is what a child is told; it holds no secret.
+type spec struct {
+	Step    string            `json:"step"`
+	Kind    string            `json:"kind"`
+	Version int               `json:"version"`
+	Params  json.RawMessage   `json:"params"`
+	Pin     string            `json:"pin,omitempty"`
+	Inputs  map[string]string `json:"inputs"`  // name → artifact type
+	Outputs map[string]string `json:"outputs"` // name → artifact type
+	Secrets []string          `json:"secrets,omitempty"`
+	Threads int               `json:"threads"`
+}
+
+// Execute runs a in a child and stores what it leaves in out/. It must be
+// called under the lock of a's key.
+func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, emit func(pipeline.Event)) (*pipeline.Result, error) {
+	kind, ok := l.Kinds[a.Kind]
+	if !ok {
+		return nil, fmt.Errorf("no such kind: %s", a.Kind)
+	}
+	dir := l.Store.Work(a.Key())
+	if err := l.prepare(ctx, dir, kind, a, threads); err != nil {
+		return nil, fmt.Errorf("preparing: %w", err)
+	}
+	usage, err := l.child(ctx, dir, kind, a, emit)
+	if lost := l.recheck(a); lost != nil {
+		err = errors.Join(err, lost)
+	}
+	if err != nil {
+		clear(dir, stateDir, logFile)
+		return nil, err
+	}
+	r, err := l.commit(ctx, dir, a)
+	if err != nil {
+		clear(dir, stateDir, logFile)
+		return nil, err
+	}
+	r.Usage = usage
+	return r, os.RemoveAll(dir)
+}
+
+// prepare makes an empty folder for a, keeping what an earlier attempt saved
+// in state/.
+func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *pipeline.Action, threads int) error {
+	clear(dir, stateDir)
+	for _, sub := range []string{inDir, outDir, tmpDir, stateDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
+			return err
+		}
+	}
+	s := spec{
+		Step: a.Node.Name, Kind: a.Kind, Version: a.Version, Params: a.Node.Full, Pin: a.Pin,
+		Inputs: map[string]string{}, Outputs: a.Outputs, Secrets: a.Node.Secrets, Threads: threads,
+	}
+	// A program that nothing confines must not reach the store through a link.
+	copies := kind.HostTools && !confined()
+	for name, art := range a.Inputs {
+		s.Inputs[name] = art.Type
+		if err := l.Store.Checkout(ctx, art.Root, filepath.Join(dir, inDir, name), copies); err != nil {
+			return fmt.Errorf("input %s: %w", name, err)
+		}
+	}
+	for name := range a.Outputs {
+		if err := os.Mkdir(filepath.Join(dir, outDir, name), 0o777); err != nil {
+			return err
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, specFile), b, 0o666)
+}
+
+// recheck looks for inputs that the child changed. What it finds is no
+// longer in the store, so that nobody computes with it.
+func (l *Local) recheck(a *pipeline.Action) error {
+	ctx := context.Background() // even after an interrupt
+	for name, art := range a.Inputs {
+		changed, err := l.Store.Recheck(ctx, art.Root)
+		if err != nil {
+			return fmt.Errorf("checking input %s afterwards: %w", name, err)
+		}
+		if len(changed) > 0 {
+			return fmt.Errorf("it wrote into its input %s (%s): that was dropped from the cache; the next run makes it again", name, changed[0])
+		}
+	}
+	return nil
+}
+
+func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pipeline.Result, error) {
+	r := &pipeline.Result{Outputs: map[string]pipeline.Artifact{}}
+	for name, typ := range a.Outputs {
+		root, size, err := l.Store.Commit(ctx, filepath.Join(dir, outDir, name), typ == pipeline.TypeFiles)
+		if err != nil {
+			return nil, fmt.Errorf("storing output %s: %w", name, err)
+		}
+		if size == 0 && empty(filepath.Join(dir, outDir, name)) {
+			return nil, fmt.Errorf("it left nothing in its output %s (out/%s)", name, name)
+		}
+		r.Outputs[name] = pipeline.Artifact{Type: typ, Root: root, Size: size}
+	}
+	f, err := os.Open(filepath.Join(dir, logFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+		return r, err
+	}
+	r.Log, _, err = l.Store.Put(ctx, f)
+	return r, err
+}
+
+func empty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
+}
+
+// clear deletes what is in dir but the entries named by keep.
+func clear(dir string, keep ...string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+next:
+	for _, e := range entries {
+		for _, k := range keep {
+			if e.Name() == k {
+				continue next
+			}
+		}
+		os.RemoveAll(filepath.Join(dir, e.Name()))
+	}
+}
