@@ -88,14 +88,19 @@ type adapted struct {
 // forward computes y [m, out] from x [m, in].
 func (l *adapted) forward(threads, m int, x, y []float32) {
 	l.base.Forward(threads, m, x, y, false)
-	r := l.lora.Rank
-	if r == 0 {
-		return
+	if r := l.lora.Rank; r > 0 {
+		l.reduce(threads, m, x)
+		tensor.GemmNT(threads, m, l.out, r, l.z, l.lora.B, y, true)
 	}
-	l.z = sized(l.z, m*r)
-	tensor.GemmNT(threads, m, r, l.in, x, l.lora.A, l.z, false)
-	scaleBy(l.z, l.lora.Scale)
-	tensor.GemmNT(threads, m, l.out, r, l.z, l.lora.B, y, true)
+}
+
+// reduce computes l.z from x [m, in].
+func (l *adapted) reduce(threads, m int, x []float32) {
+	if r := l.lora.Rank; r > 0 {
+		l.z = sized(l.z, m*r)
+		tensor.GemmNT(threads, m, r, l.in, x, l.lora.A, l.z, false)
+		scaleBy(l.z, l.lora.Scale)
+	}
 }
 
 // backward computes dx [m, in] from dy [m, out], adding when add is set, and

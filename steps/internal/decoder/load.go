@@ -1,0 +1,203 @@
+package decoder
+
+import (
+	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/quant"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+	"github.com/pipe-run/pipe/steps/internal/weights"
+)
+
+// Use says what a model is loaded for.
+type Use int
+
+const (
+	// Infer loads for forward passes alone.
+	Infer Use = iota
+	// Train loads for forward and backward passes.
+	Train
+)
+
+// Load reads the model directory dir. Every weight of the architecture must be
+// there with the shape that config.json implies; others are ignored.
+func Load(dir string, threads int, use Use) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	w, err := weights.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return FromWeights(c, w, threads, use)
+}
+
+// FromWeights builds a model of configuration c from an open weight directory,
+// which may be closed afterwards.
+func FromWeights(c Config, w *weights.Dir, threads int, use Use) (*Model, error) {
+	l := loader{c: c, w: w, threads: threads, use: use}
+	for _, t := range c.Tensors() {
+		if err := l.check(t); err != nil {
+			return nil, err
+		}
+	}
+	return l.load()
+}
+
+// loader reads a model's weights.
+type loader struct {
+	c       Config
+	w       *weights.Dir
+	threads int
+	use     Use
+}
+
+// check compares one stored tensor with the shape that the configuration wants.
+func (l loader) check(t Tensor) error {
+	if !l.w.Has(t.Name) {
+		return fmt.Errorf("the model has no tensor %s, which its config.json implies", t.Name)
+	}
+	got, err := l.w.Shape(t.Name)
+	if err != nil {
+		return err
+	}
+	if fmt.Sprint(got) != fmt.Sprint(t.Shape) {
+		return fmt.Errorf("tensor %s has shape %v; config.json implies %v", t.Name, got, t.Shape)
+	}
+	return nil
+}
+
+func (l loader) load() (m *Model, err error) {
+	m = Skeleton(l.c)
+	if m.embed, err = l.stored(EmbedName, l.c.VocabSize, l.c.Hidden); err != nil {
+		return nil, err
+	}
+	if m.norm, err = l.w.F32(NormName); err != nil {
+		return nil, err
+	}
+	name := HeadName
+	if l.c.Tied {
+		name = EmbedName
+	}
+	if m.head, err = l.linear(name, l.c.VocabSize, l.c.Hidden); err != nil {
+		return nil, err
+	}
+	for i := range m.blocks {
+		if err := l.block(&m.blocks[i], i); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (l loader) block(b *layer, i int) (err error) {
+	names := l.c.blockTensors(i)
+	if b.norm1, err = l.w.F32(names[0].Name); err != nil {
+		return err
+	}
+	if b.norm2, err = l.w.F32(names[1].Name); err != nil {
+		return err
+	}
+	for p := range numProj {
+		out, in := l.c.projShape(p)
+		if b.lin[p], err = l.linear(names[2+p].Name, out, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linear reads one matrix. For inference it is laid out once as float32, since
+// single rows are multiplied with it over and over. For training a matrix of
+// BF16, F16 or NF4 stays as it is stored and is unpacked just before use.
+func (l loader) linear(name string, out, in int) (Linear, error) {
+	dtype, err := l.w.DType(name)
+	if err != nil {
+		return nil, err
+	}
+	if l.use == Train && dtype != "F32" {
+		p, err := l.stored(name, out, in)
+		return panels{p}, err
+	}
+	w, err := l.w.F32(name)
+	if err != nil {
+		return nil, err
+	}
+	d := &packed{forward: tensor.PackNT(l.threads, out, in, w)}
+	if l.use == Train {
+		d.backward = tensor.PackNN(l.threads, in, out, w)
+	}
+	return d, nil
+}
+
+// stored reads one matrix in the form in which it is stored.
+func (l loader) stored(name string, rows, columns int) (tensor.Panels, error) {
+	dtype, err := l.w.DType(name)
+	if err != nil {
+		return nil, err
+	}
+	switch dtype {
+	case "BF16", "F16":
+		spec, data, err := l.w.Stored(name)
+		if err != nil {
+			return nil, err
+		}
+		return tensor.NewHalf(spec.DType, rows, columns, data)
+	case "NF4":
+		q, _, err := l.w.NF4(name)
+		if err != nil {
+			return nil, err
+		}
+		return nf4{q, q.Scales(), rows, columns}, nil
+	}
+	w, err := l.w.F32(name)
+	return matrix{rows, columns, w}, err
+}
+
+// packed is a dense matrix laid out for both products.
+type packed struct{ forward, backward *tensor.Packed }
+
+func (p *packed) Forward(threads, m int, x, y []float32, add bool) {
+	p.forward.Mul(threads, m, x, y, add)
+}
+
+func (p *packed) Backward(threads, m int, dy, dx []float32, add bool) {
+	p.backward.Mul(threads, m, dy, dx, add)
+}
+
+// panels is a matrix kept as stored.
+type panels struct{ w tensor.Panels }
+
+func (p panels) Forward(threads, m int, x, y []float32, add bool) {
+	tensor.GemmPanelsNT(threads, m, x, p.w, y, add)
+}
+
+func (p panels) Backward(threads, m int, dy, dx []float32, add bool) {
+	tensor.GemmPanelsNN(threads, m, dy, p.w, dx, add)
+}
+
+// matrix is a dense float32 matrix as tensor.Panels.
+type matrix struct {
+	rows, columns int
+	w             []float32
+}
+
+func (d matrix) Shape() (rows, columns int) { return d.rows, d.columns }
+
+func (d matrix) Unpack(dst []float32, row, column int) {
+	copy(dst, d.w[row*d.columns+column:])
+}
+
+// nf4 is a 4-bit matrix as tensor.Panels.
+type nf4 struct {
+	q             *quant.NF4Tensor
+	scales        []float32
+	rows, columns int
+}
+
+func (d nf4) Shape() (rows, columns int) { return d.rows, d.columns }
+
+func (d nf4) Unpack(dst []float32, row, column int) {
+	d.q.DequantizeRange(dst, row*d.columns+column, d.scales)
+}
