@@ -29,8 +29,9 @@ type Task struct {
 	Tmp   string            // gone after the run
 	State string            // survives a kill, for the same key only; gone on success
 
-	Pin     string // what Kind.Pin returned, for kinds that have one
-	Threads int    // how many may compute at once; at least 1
+	Pin       string // the ID that Kind.Pin returned, for kinds that have one
+	Downloads string // what pinning left behind (see PinRequest); read only
+	Threads   int    // how many may compute at once; at least 1
 
 	// Secret returns the value of a named secret of this step.
 	Secret func(name string) (string, bool)

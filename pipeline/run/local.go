@@ -37,6 +37,8 @@ type Local struct {
 	Kinds  pipeline.Kinds
 	Store  Workshop
 	Secret func(name string) (string, bool)
+	// Downloads is where pinning leaves what it fetches.
+	Downloads string
 	// Program is the executable and its first arguments; the folder and the
 	// descriptors are added. Empty means this executable, exec-step.
 	Program []string
@@ -63,6 +65,8 @@ type spec struct {
 	Outputs map[string]string `json:"outputs"` // name → artifact type
 	Secrets []string          `json:"secrets,omitempty"`
 	Threads int               `json:"threads"`
+
+	Downloads string `json:"downloads,omitempty"`
 }
 
 // Execute runs a in a child and stores what it leaves in out/. It must be
@@ -105,6 +109,9 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	s := spec{
 		Step: a.Node.Name, Kind: a.Kind, Version: a.Version, Params: a.Node.Full, Pin: a.Pin,
 		Inputs: map[string]string{}, Outputs: a.Outputs, Secrets: a.Node.Secrets, Threads: threads,
+	}
+	if kind.Network {
+		s.Downloads = l.Downloads
 	}
 	// A program that nothing confines must not reach the store through a link.
 	copies := kind.HostTools && !confined()

@@ -55,7 +55,11 @@ func (l *Local) child(ctx context.Context, dir string, kind pipeline.Kind, a *pi
 	usage := usageOf(cmd.ProcessState)
 	usage.Seconds = time.Since(start).Seconds()
 	if report != nil {
-		return usage, report.err()
+		err := report.err()
+		if err != nil && kind.HostTools && !report.Interrupted {
+			err = tail.onto(err)
+		}
+		return usage, err
 	}
 	if ctx.Err() != nil {
 		return usage, ctx.Err()

@@ -1,0 +1,158 @@
+// Package exec implements the exec step: a program of this machine as a
+// cached step, so that what pipe lacks can still be one.
+//
+// The program starts in a folder that holds in/NAME for every input and
+// out/NAME for every output. What it prints is the step's log. It fails when
+// it exits with a code other than 0 or leaves an output empty.
+package exec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// Kind is the exec step.
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("exec", 1, run)
+	k.Pin = pin
+	k.HostTools = true
+	return k
+}
+
+// Params mirrors schemas/exec.cue.
+type Params struct {
+	Command []string          `json:"command"`
+	Outputs map[string]string `json:"outputs"`
+	Env     map[string]string `json:"env"`
+	Secrets map[string]Secret `json:"secrets"`
+	Version []string          `json:"version"`
+}
+
+// A Secret names a variable of the run's environment.
+type Secret struct {
+	Name string `json:"secret"`
+}
+
+const (
+	// versionTimeout bounds the version probe.
+	versionTimeout = 30 * time.Second
+	// maxVersion bounds what the version probe may print, in bytes.
+	maxVersion = 64 << 10
+	// stopGrace is how long a program may take to stop when asked.
+	stopGrace = 5 * time.Second
+)
+
+// pin runs the version probe; without one, a program counts by its command
+// alone.
+func pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
+	p, err := pipeline.DecodeParams[Params](q.Params)
+	if err != nil {
+		return pipeline.Pin{}, err
+	}
+	if err := lookPath("command", p.Command[0]); err != nil {
+		return pipeline.Pin{}, err
+	}
+	if len(p.Version) == 0 {
+		return pipeline.Pin{}, nil
+	}
+	if err := lookPath("version", p.Version[0]); err != nil {
+		return pipeline.Pin{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, p.Version[0], p.Version[1:]...).CombinedOutput()
+	if err != nil {
+		return pipeline.Pin{}, &pipeline.FieldError{
+			Field: "version", Err: fmt.Errorf("%s failed: %w", strings.Join(p.Version, " "), err),
+			Hint: firstLine(out),
+		}
+	}
+	if len(out) > maxVersion {
+		return pipeline.Pin{}, &pipeline.FieldError{Field: "version", Err: fmt.Errorf("it printed %d bytes; a version has at most %d", len(out), maxVersion)}
+	}
+	return pipeline.Pin{ID: "version:" + strings.TrimSpace(strings.ToValidUTF8(string(out), "�"))}, nil
+}
+
+// lookPath refuses a program that cannot be found, before anything runs.
+func lookPath(field, program string) error {
+	if strings.HasPrefix(program, "in/") || strings.HasPrefix(program, "./in/") {
+		return nil // out of an input
+	}
+	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
+		return &pipeline.FieldError{
+			Field: field, Err: fmt.Errorf("%q is relative to no folder: the program starts in a folder of its own", program),
+			Hint: "fetch the script in a step of its own and run it as in/NAME/…",
+		}
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return &pipeline.FieldError{Field: field, Err: fmt.Errorf("the program %q cannot be found on this machine", program)}
+	}
+	return nil
+}
+
+func run(ctx context.Context, p Params, t *pipeline.Task) error {
+	dir := filepath.Dir(t.Tmp)
+	program := p.Command[0]
+	if !filepath.IsAbs(program) && strings.Contains(program, "/") {
+		program = filepath.Join(dir, program)
+	}
+	cmd := exec.CommandContext(ctx, program, p.Command[1:]...)
+	cmd.Dir = dir
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Env = environ(p, t)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = stopGrace
+	if err := runTied(cmd); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+			return fmt.Errorf("%s: exit code %d", p.Command[0], exit.ExitCode())
+		}
+		return fmt.Errorf("%s: %w", p.Command[0], err)
+	}
+	return missing(p, t)
+}
+
+// environ is what the step's own environment allows, and what is declared.
+func environ(p Params, t *pipeline.Task) []string {
+	env := os.Environ()
+	for name, v := range p.Env {
+		env = append(env, name+"="+v)
+	}
+	for name, s := range p.Secrets {
+		if v, ok := t.Secret(s.Name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// missing names the outputs in which the program left nothing.
+func missing(p Params, t *pipeline.Task) error {
+	for name := range p.Outputs {
+		entries, err := os.ReadDir(t.Out[name])
+		if err != nil || len(entries) == 0 {
+			return &pipeline.FieldError{
+				Field: "outputs." + name, Err: fmt.Errorf("%s left nothing in out/%s", p.Command[0], name),
+				Hint: "the program must write files below out/" + name + " of the folder it starts in",
+			}
+		}
+	}
+	return nil
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
+	return string(line)
+}
+
