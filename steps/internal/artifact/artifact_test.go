@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/pipe-run/pipe/pipeline"
 )
 
 func TestWriteRead(t *testing.T) {
@@ -85,5 +87,52 @@ func TestCopySideFiles(t *testing.T) {
 	}
 	if err := CopySideFiles(src, dst); err == nil {
 		t.Error("a link was followed")
+	}
+}
+
+func TestRewriteConfig(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	text := `{"rope_theta": 1e5, "quantization_config": {"a": 1}, "torch_dtype": "bfloat16", "x": {"b": 1, "a": 0.10}}`
+	if err := os.WriteFile(filepath.Join(src, "config.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := RewriteConfig(src, dst, map[string]any{"quantization_config": nil, "torch_dtype": "float32"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dst, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "{\n  \"rope_theta\": 1e5,\n  \"torch_dtype\": \"float32\",\n  \"x\": {\n    \"a\": 0.10,\n    \"b\": 1\n  }\n}\n"
+	if string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestDigest holds the digest against one made by hand from the protobuf
+// messages.
+func TestDigest(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"b": "x", "d/a": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, empty := pipeline.SumBytes([]byte("x")), pipeline.SumBytes(nil)
+	inner := &pipeline.Directory{Files: []pipeline.FileNode{{Name: "a", Digest: empty}}}
+	sub := inner.Encode()
+	root := &pipeline.Directory{
+		Files: []pipeline.FileNode{{Name: "b", Digest: x, Size: 1}},
+		Dirs:  []pipeline.DirNode{{Name: "d", Digest: pipeline.SumBytes(sub), Size: int64(len(sub))}},
+	}
+	got, err := Digest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := pipeline.SumBytes(root.Encode()).String(); got != want {
+		t.Errorf("digest %s, want %s", got, want)
 	}
 }
