@@ -83,12 +83,12 @@ func power(x float64, n int) float64 {
 // Updates implements Optimizer.
 func (a *AdamW) Updates() int { return a.updates }
 
-func (a *AdamW) state() state {
-	return state{kind: "adamw", updates: &a.updates, tensors: slices.Concat(a.m, a.v)}
+func (a *AdamW) state() State {
+	return State{Kind: "adamw", Updates: &a.updates, Tensors: slices.Concat(a.m, a.v)}
 }
 
 // WriteTo implements io.WriterTo.
-func (a *AdamW) WriteTo(w io.Writer) (int64, error) { return a.state().writeTo(w) }
+func (a *AdamW) WriteTo(w io.Writer) (int64, error) { return a.state().WriteTo(w) }
 
 // ReadFrom implements io.ReaderFrom.
-func (a *AdamW) ReadFrom(r io.Reader) (int64, error) { return a.state().readFrom(r) }
+func (a *AdamW) ReadFrom(r io.Reader) (int64, error) { return a.state().ReadFrom(r) }

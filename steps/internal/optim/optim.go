@@ -8,11 +8,8 @@
 package optim
 
 import (
-	"encoding/binary"
-	"fmt"
 	"io"
 	"math"
-	"slices"
 
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
@@ -98,87 +95,4 @@ func Accumulate(threads int, dst, src [][]float32) {
 			d[j] += v
 		}
 	})
-}
-
-// state is a header and tensors, read and written in one fixed layout: kind
-// (8 bytes), updates, number of tensors, then each tensor's length and its
-// elements; integers are 64-bit and all is little-endian.
-type state struct {
-	kind    string
-	updates *int
-	tensors [][]float32
-}
-
-func (s state) writeTo(w io.Writer) (n int64, err error) {
-	put := func(b []byte) {
-		if err == nil {
-			var k int
-			k, err = w.Write(b)
-			n += int64(k)
-		}
-	}
-	integer := func(v int) { put(binary.LittleEndian.AppendUint64(nil, uint64(v))) }
-	put([]byte(fmt.Sprintf("%-8s", s.kind)))
-	integer(*s.updates)
-	integer(len(s.tensors))
-	buf := make([]byte, 0, 4*chunk)
-	for _, t := range s.tensors {
-		integer(len(t))
-		for c := range slices.Chunk(t, chunk) {
-			buf = buf[:0]
-			for _, v := range c {
-				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
-			}
-			put(buf)
-		}
-	}
-	return n, err
-}
-
-// maxUpdates bounds the number of updates that a state may claim.
-const maxUpdates = 1 << 40
-
-func (s state) readFrom(r io.Reader) (n int64, err error) {
-	buf := make([]byte, 4*chunk)
-	get := func(k int) []byte {
-		if err == nil {
-			var m int
-			m, err = io.ReadFull(r, buf[:k])
-			n += int64(m)
-		}
-		return buf[:k]
-	}
-	expect := func(what string, want int) {
-		if v := binary.LittleEndian.Uint64(get(8)); err == nil && v != uint64(want) {
-			err = fmt.Errorf("optimizer state has %s %d, want %d", what, v, want)
-		}
-	}
-	if kind := string(get(8)); err == nil && kind != fmt.Sprintf("%-8s", s.kind) {
-		return n, fmt.Errorf("optimizer state is of kind %q, want %q", kind, s.kind)
-	}
-	updates := binary.LittleEndian.Uint64(get(8))
-	if err == nil && updates > maxUpdates {
-		return n, fmt.Errorf("optimizer state claims %d updates", updates)
-	}
-	expect("tensors", len(s.tensors))
-	for i, t := range s.tensors {
-		expect(fmt.Sprintf("tensor %d of size", i), len(t))
-		for c := range slices.Chunk(t, chunk) {
-			b := get(4 * len(c))
-			if err != nil {
-				break
-			}
-			for j := range c {
-				c[j] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*j:]))
-			}
-		}
-		if err != nil {
-			return n, fmt.Errorf("reading optimizer state: %w", err)
-		}
-	}
-	if err != nil {
-		return n, fmt.Errorf("reading optimizer state: %w", err)
-	}
-	*s.updates = int(updates)
-	return n, nil
 }

@@ -59,10 +59,10 @@ func (s *SGD) Update(threads int, rate float64, params, grads [][]float32) {
 // Updates implements Optimizer.
 func (s *SGD) Updates() int { return s.updates }
 
-func (s *SGD) state() state { return state{kind: "sgd", updates: &s.updates, tensors: s.v} }
+func (s *SGD) state() State { return State{Kind: "sgd", Updates: &s.updates, Tensors: s.v} }
 
 // WriteTo implements io.WriterTo.
-func (s *SGD) WriteTo(w io.Writer) (int64, error) { return s.state().writeTo(w) }
+func (s *SGD) WriteTo(w io.Writer) (int64, error) { return s.state().WriteTo(w) }
 
 // ReadFrom implements io.ReaderFrom.
-func (s *SGD) ReadFrom(r io.Reader) (int64, error) { return s.state().readFrom(r) }
+func (s *SGD) ReadFrom(r io.Reader) (int64, error) { return s.state().ReadFrom(r) }
