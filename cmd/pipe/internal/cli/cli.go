@@ -1,0 +1,178 @@
+// Package cli is the command line of pipe: one file a command.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/run"
+)
+
+// The exit codes of pipe.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // a step or a gate failed
+	exitWrong       = 2 // the pipeline or the command is wrong
+	exitInterrupted = 3
+)
+
+// An app is one invocation.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs the command line and returns the exit code.
+func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	a := &app{in: in, out: out, err: errs}
+	if len(args) > 0 && args[0] == "exec-step" {
+		return a.execStep(args[1:])
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	return a.exit(err)
+}
+
+// interruptible returns a context that the first Ctrl-C or SIGTERM ends; the
+// second one kills the steps that are still stopping.
+func interruptible() (context.Context, func()) {
+	kill := make(chan struct{})
+	ctx, cancel := context.WithCancel(run.WithKill(context.Background(), kill))
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; ok {
+			cancel()
+		}
+		if _, ok := <-signals; ok {
+			close(kill)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel() }
+}
+
+// An exitError is an error whose message has been shown, with its code.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// exit shows err and maps it to an exit code.
+func (a *app) exit(err error) int {
+	var shown exitError
+	if errors.As(err, &shown) {
+		return shown.code
+	}
+	if err != nil && !errors.Is(err, run.ErrFailed) && !errors.Is(err, run.ErrInterrupted) {
+		a.complain(err)
+	}
+	return codeOf(err)
+}
+
+func codeOf(err error) int {
+	var problems pipeline.Problems
+	var problem *pipeline.Problem
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, run.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &problems), errors.As(err, &problem), errors.As(err, &usage):
+		return exitWrong
+	}
+	return exitFailed
+}
+
+// complain prints an error: problems as they are, at the user's line.
+func (a *app) complain(err error) {
+	if ps := problemsOf(err); ps != nil {
+		for _, p := range ps {
+			fmt.Fprintln(a.err, p.Error())
+		}
+		return
+	}
+	fmt.Fprintln(a.err, "pipe:", err)
+}
+
+// problemsOf returns the problems that err is, or nil.
+func problemsOf(err error) pipeline.Problems {
+	var problems pipeline.Problems
+	if errors.As(err, &problems) {
+		return problems
+	}
+	var problem *pipeline.Problem
+	if errors.As(err, &problem) {
+		return pipeline.Problems{problem}
+	}
+	return nil
+}
+
+// A usageError is a wrong command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "pipe",
+		Short:         "Run fine-tuning pipelines written in CUE, with every step cached",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w (pipe %s --help lists the flags)", err, cmd.Name())
+	})
+	for _, c := range a.commands() {
+		if args := c.Args; args != nil {
+			c.Args = func(cmd *cobra.Command, got []string) error {
+				if err := args(cmd, got); err != nil {
+					return usagef("pipe %s: %w; usage: %s", cmd.Name(), err, cmd.UseLine())
+				}
+				return nil
+			}
+		}
+		root.AddCommand(c)
+	}
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	if s := cmd.SuggestionsFor(name); len(s) > 0 {
+		return usagef("unknown command %q; did you mean %q?", name, s[0])
+	}
+	return usagef("unknown command %q; pipe --help lists the commands", name)
+}
+
+// printJSON writes v, indented, with a newline.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

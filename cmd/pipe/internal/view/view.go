@@ -1,0 +1,101 @@
+// Package view shows runs: each view is a fold over the same events.
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// A View shows events. Its methods are called by one goroutine at a time.
+type View interface {
+	Event(pipeline.Event)
+	Close()
+}
+
+// JSON writes one event a line.
+func JSON(w io.Writer) View { return &jsonView{json.NewEncoder(w)} }
+
+type jsonView struct{ enc *json.Encoder }
+
+func (v *jsonView) Event(e pipeline.Event) { v.enc.Encode(e) }
+func (v *jsonView) Close()                 {}
+
+// Both shows every event in each of vs.
+func Both(vs ...View) View { return both(vs) }
+
+type both []View
+
+func (vs both) Event(e pipeline.Event) {
+	for _, v := range vs {
+		v.Event(e)
+	}
+}
+
+func (vs both) Close() {
+	for _, v := range vs {
+		v.Close()
+	}
+}
+
+// Duration prints a duration the way a person would.
+func Duration(seconds float64) string {
+	switch d := time.Duration(seconds * float64(time.Second)); {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", seconds)
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// Bytes prints a size with a decimal unit.
+func Bytes(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	x := float64(n)
+	for _, unit := range []string{"kB", "MB", "GB", "TB"} {
+		x /= 1000
+		if x < 999.5 || unit == "TB" {
+			return strings.TrimSuffix(fmt.Sprintf("%.3g", x), ".0") + " " + unit
+		}
+	}
+	panic("unreachable")
+}
+
+// Count prints a large number with a unit, such as "1.2 GFLOP".
+func Count(x float64, unit string) string {
+	if x < 1000 {
+		return fmt.Sprintf("%.4g %s", x, unit)
+	}
+	const prefixes = "kMGTPE"
+	i := min(int(math.Log10(x)/3), len(prefixes))
+	return fmt.Sprintf("%.3g %c%s", x/math.Pow(1000, float64(i)), prefixes[i-1], unit)
+}
+
+// Summary is the last line of a run for people.
+func Summary(name string, end pipeline.RunEnd) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{end.Ran, "ran"}, {end.Cached, "cached"}, {end.Failed, "failed"}, {end.Skipped, "skipped"}, {end.Interrupted, "interrupted"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing to do"}
+	}
+	return fmt.Sprintf("%s: %s in %s", name, strings.Join(parts, ", "), Duration(end.Seconds))
+}
+
+// Problem prints a mistake with its place.
+func Problem(w io.Writer, p *pipeline.Problem) { fmt.Fprintln(w, p.Error()) }
