@@ -1,0 +1,177 @@
+package lora
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/artifact"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/quant"
+	"github.com/pipe-run/pipe/steps/internal/safetensors"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+	"github.com/pipe-run/pipe/steps/internal/weights"
+)
+
+// Delta computes s·B·A [Out, In], what merging adds to the weight.
+func (p Pair) Delta(threads int) []float32 {
+	d := make([]float32, p.Out*p.In)
+	tensor.GemmNN(threads, p.Out, p.In, p.Rank, p.B, p.A, d, false)
+	for i := range d {
+		d[i] *= p.Scale
+	}
+	return d
+}
+
+// MergeOptions say how Merge treats the base.
+type MergeOptions struct {
+	// Round, when not nil, replaces every dense linear of the base by what its
+	// quantization holds, dq(Q(W)), before the adapter is added. It is how the base
+	// was stored while the adapter was trained.
+	Round *artifact.Quantization
+	// DType is that of the merged weights: F32, BF16 or F16.
+	DType   tensor.DType
+	Threads int
+	// Progress, when not nil, is told the bytes written so far and in all.
+	Progress func(done, total int64)
+}
+
+// Merge writes base plus adapter to dir/model.safetensors, tensor by tensor.
+// Weights of the base that are stored in 4 bits are dequantized. The adapter
+// must fit (Check).
+func Merge(ctx context.Context, c decoder.Config, base *weights.Dir, a *Adapter, dir string, opt MergeOptions) error {
+	m := merger{base: base, a: a, opt: opt, round: map[string]bool{}}
+	if opt.Round != nil {
+		if opt.Round.Scheme != "nf4" {
+			return fmt.Errorf("the adapter was trained on weights quantized as %q, which pipe cannot reproduce", opt.Round.Scheme)
+		}
+		for _, mod := range c.Modules() {
+			m.round[mod.Path] = !skipped(mod.Path, opt.Round.Skip)
+		}
+	}
+	specs, err := m.specs()
+	if err != nil {
+		return err
+	}
+	w, err := safetensors.Create(filepath.Join(dir, weights.SingleFile), specs, safetensors.PyTorch())
+	if err != nil {
+		return err
+	}
+	if err := m.write(ctx, w, specs); err != nil {
+		w.Close()
+		return err
+	}
+	return w.Close()
+}
+
+// skipped says whether a list of unquantized modules names the module: by its
+// path or a name within it, as transformers matches llm_int8_skip_modules.
+func skipped(path string, skip []string) bool {
+	return slices.ContainsFunc(skip, func(s string) bool {
+		return path == s || strings.HasSuffix(path, "."+s) || strings.HasPrefix(path, s+".")
+	})
+}
+
+// merger carries one merge.
+type merger struct {
+	base  *weights.Dir
+	a     *Adapter
+	opt   MergeOptions
+	round map[string]bool // module → its dense weight is quantized and back
+}
+
+// specs lists the merged tensors. Tensors that are not floating point keep
+// their dtype.
+func (m *merger) specs() ([]safetensors.Spec, error) {
+	var specs []safetensors.Spec
+	for _, name := range m.base.Names() {
+		shape, err := m.base.Shape(name)
+		if err != nil {
+			return nil, err
+		}
+		stored, err := m.base.DType(name)
+		if err != nil {
+			return nil, err
+		}
+		s := safetensors.Spec{Name: name, DType: m.opt.DType, Shape: shape}
+		if !float(string(stored)) {
+			s.DType = tensor.DType(stored)
+		}
+		specs = append(specs, s)
+	}
+	return safetensors.Order(specs), nil
+}
+
+// float says whether weights.Dir.F32 widens the dtype.
+func float(dtype string) bool {
+	return dtype == "F32" || dtype == "BF16" || dtype == "F16" || dtype == "NF4"
+}
+
+func (m *merger) write(ctx context.Context, w *safetensors.Writer, specs []safetensors.Spec) error {
+	var done, total int64
+	for _, s := range specs {
+		total += size(s)
+	}
+	for _, s := range specs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		raw, err := m.tensor(s)
+		if err != nil {
+			return fmt.Errorf("merging %s: %w", s.Name, err)
+		}
+		if err := w.Write(s.Name, raw); err != nil {
+			return fmt.Errorf("writing %s: %w", weights.SingleFile, err)
+		}
+		if done += size(s); m.opt.Progress != nil {
+			m.opt.Progress(done, total)
+		}
+	}
+	return nil
+}
+
+func size(s safetensors.Spec) int64 {
+	n := int64(s.DType.Size())
+	for _, d := range s.Shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// tensor returns the bytes of one merged tensor.
+func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
+	stored, err := m.base.DType(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	module, isWeight := strings.CutSuffix(s.Name, ".weight")
+	pair, adapted := m.a.Pairs[module]
+	adapted = adapted && isWeight
+	round := m.round[module] && isWeight && string(stored) != "NF4"
+	if !adapted && !round && tensor.DType(stored) == s.DType {
+		_, raw, err := m.base.Stored(s.Name)
+		return raw, err
+	}
+	x, err := m.base.F32(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	if round {
+		q, err := quant.QuantizeNF4(m.opt.Threads, x, s.Shape, quant.NF4Options{
+			BlockSize: m.opt.Round.BlockSize, DoubleQuant: m.opt.Round.DoubleQuant, DType: tensor.DType(stored),
+		})
+		if err != nil {
+			return nil, err
+		}
+		q.Dequantize(m.opt.Threads, x)
+	}
+	if adapted {
+		for i, d := range pair.Delta(m.opt.Threads) {
+			x[i] += d
+		}
+	}
+	raw := make([]byte, size(s))
+	return raw, tensor.Encode(raw, s.DType, x)
+}
