@@ -1,0 +1,96 @@
+package compile
+
+import (
+	"context"
+	"time"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/token"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// Options are what a compilation depends on beside the file.
+type Options struct {
+	// Tags are the values of -t: "name=value", or "name" for a shorthand.
+	Tags []string
+
+	// Env is the environment that CUE's module registry is found by; nil
+	// means that of the process.
+	Env []string
+
+	// MaxTime and MaxHeap end an evaluation that takes longer, or during which
+	// the heap grows by more bytes; 0 means 10 s and 1 GiB. CUE cannot be
+	// interrupted: what was ended keeps running in the background, so a caller
+	// that gets ErrTooBig should end the process soon.
+	MaxTime time.Duration
+	MaxHeap uint64
+}
+
+// File compiles the pipeline file at path. Mistakes in it are Problems: all
+// of them at once, in the order of their places.
+func File(ctx context.Context, path string, opts Options) (*pipeline.Graph, error) {
+	c, err := compileFile(ctx, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c.graph, nil
+}
+
+func compileFile(ctx context.Context, path string, opts Options) (*compiler, error) {
+	lang, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	s, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{source: s, lang: lang}
+	return c, watch(ctx, opts, c, func() error { return c.compile(opts) })
+}
+
+// A compiler turns one source into a graph.
+type compiler struct {
+	*source
+	lang  *language
+	world *world
+	graph *pipeline.Graph
+
+	root     cue.Value            // the file unified with #Pipeline
+	places   map[string]*place    // of steps written as literals
+	steps    map[string]cue.Value // by name
+	names    []string             // of steps, in the order of the file
+	nodes    map[string]*pipeline.Node
+	bad      map[string]bool // steps with problems
+	problems pipeline.Problems
+	blamed   []token.Pos // places that problems stand at
+}
+
+func (c *compiler) compile(opts Options) error {
+	c.injectTags(opts.Tags)
+	c.rewriteNeeds()
+	if len(c.problems) > 0 {
+		return c.done()
+	}
+	var err error
+	if c.world, err = c.build(opts); err != nil {
+		return err
+	}
+	if err := c.world.inst.Err; err != nil {
+		c.report(err)
+		return c.done()
+	}
+	c.root = c.world.schema.LookupPath(cue.ParsePath("#Pipeline")).Unify(c.world.user)
+	c.readSteps()
+	c.graph = &pipeline.Graph{Name: c.readName(), File: c.source.name}
+	for _, name := range c.names {
+		if n := c.node(name, c.steps[name]); n != nil {
+			c.nodes[name] = n
+		}
+	}
+	if len(c.problems) == 0 {
+		c.order()
+	}
+	return c.done()
+}

@@ -1,0 +1,143 @@
+package compile
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/schemas"
+)
+
+// A source is a pipeline file, parsed and ready to be evaluated.
+type source struct {
+	name string // as the user named it
+	abs  string
+	dir  string // of abs
+	src  []byte
+	file *ast.File
+
+	imports bool     // the file imports packages that are not CUE's own
+	deps    []string // other files whose bytes count, absolute
+}
+
+// read reads and parses a pipeline file. Its errors are Problems, or what
+// reading the file said.
+func read(path string) (*source, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{name: path, abs: abs, dir: filepath.Dir(abs)}
+	if s.src, err = os.ReadFile(path); err != nil {
+		return nil, missingFile(path, err)
+	}
+	f, err := parser.ParseFile(path, s.src, parser.ParseComments)
+	if err != nil {
+		return nil, s.syntaxProblems(err)
+	}
+	s.file = f
+	for spec := range f.ImportSpecs() {
+		if p, err := strconv.Unquote(spec.Path.Value); err == nil && isModulePath(p) {
+			s.imports = true
+		}
+	}
+	return s, nil
+}
+
+func missingFile(path string, err error) error {
+	p := &pipeline.Problem{Pos: pipeline.Pos{File: path}}
+	switch {
+	case os.IsNotExist(err):
+		p.Message = "no such file"
+	case os.IsPermission(err):
+		p.Message = "the file may not be read: permission denied"
+	default:
+		p.Message = "the file cannot be read: " + underlying(err)
+		if st, serr := os.Stat(path); serr == nil && st.IsDir() {
+			p.Message = "this is a folder, not a pipeline file"
+		}
+	}
+	return pipeline.Problems{p}
+}
+
+// underlying returns the part of a file error that does not name the file.
+func underlying(err error) string {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// isModulePath reports whether an import path belongs to a module rather than
+// to CUE's standard library.
+func isModulePath(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return strings.Contains(first, ".")
+}
+
+// A world is an evaluation: the schema and the user's file in one CUE context.
+type world struct {
+	schema  cue.Value // the package of the schema
+	user    cue.Value // the user's file alone
+	inst    *build.Instance
+	hidName cue.Selector // _name, as the schema's package hides it
+}
+
+// build compiles s for evaluation; compile errors are left in world.inst.Err.
+func (s *source) build(opts Options) (*world, error) {
+	ctx := cuecontext.New()
+	w := &world{}
+	var schema *build.Instance
+	if s.imports {
+		w.inst, schema = s.load(opts)
+	} else {
+		w.inst = build.NewContext().NewInstance("", nil)
+		if err := w.inst.AddSyntax(s.file); err != nil {
+			return nil, s.problems(err)
+		}
+	}
+	if schema == nil {
+		var err error
+		if schema, err = schemaInstance(); err != nil {
+			return nil, err
+		}
+	}
+	w.schema = ctx.BuildInstance(schema)
+	if err := w.schema.Err(); err != nil {
+		return nil, err
+	}
+	w.hidName = cue.Hid("_name", schema.ID())
+	w.user = ctx.BuildInstance(w.inst)
+	return w, nil
+}
+
+// schemaInstance returns the built-in schema as an instance of its own.
+func schemaInstance() (*build.Instance, error) {
+	inst := build.NewContext().NewInstance("", nil)
+	inst.ImportPath = schemaPath
+	names, err := schemas.FS.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range names {
+		if filepath.Ext(e.Name()) != ".cue" {
+			continue
+		}
+		b, err := schemas.FS.ReadFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if err := inst.AddFile(schemaDir+e.Name(), b); err != nil {
+			return nil, err
+		}
+	}
+	return inst, nil
+}

@@ -1,0 +1,317 @@
+package compile
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/token"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// errWrong says that a value cannot be exported; diagnose knows why.
+var errWrong = errors.New("wrong")
+
+// node reads one step. It returns nil after noting what is wrong with it.
+func (c *compiler) node(name string, v cue.Value) *pipeline.Node {
+	n := &pipeline.Node{
+		Name: name, Pos: c.pos(c.stepPos(name, v)),
+		Inputs: map[string]pipeline.Ref{}, Outputs: map[string]string{},
+	}
+	before := len(c.problems)
+	kind := c.readKind(n, v)
+	if kind != nil {
+		if err := c.fill(n, v, kind); err != nil {
+			c.diagnoseStep(name, v, kind)
+			if len(c.problems) == before {
+				c.fallback(name, v)
+			}
+		}
+	}
+	if len(c.problems) > before {
+		c.bad[name] = true
+		return nil
+	}
+	n.Fields = c.fieldPositions(name, v)
+	return n
+}
+
+// readKind returns the shape of n's kind, or nil after saying what is wrong.
+func (c *compiler) readKind(n *pipeline.Node, v cue.Value) *shape {
+	kv := v.LookupPath(cue.ParsePath("kind"))
+	kind, err := kv.String()
+	if err != nil {
+		c.badKind(n.Name, v, kv)
+		return nil
+	}
+	n.Kind = kind
+	sh := c.lang.kinds[kind]
+	if sh == nil {
+		c.unknownKind(n.Name, kind, kv)
+	}
+	return sh
+}
+
+// fill reads everything of a step but its kind. errWrong means that the step
+// must be diagnosed.
+func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
+	it, err := v.Fields()
+	if err != nil {
+		return errWrong
+	}
+	params := newObject()
+	for it.Next() {
+		name, fv := it.Selector().Unquoted(), it.Value()
+		f := kind.at(name)
+		if f == nil {
+			return errWrong
+		}
+		switch name {
+		case "kind":
+		case "in":
+			err = c.readInputs(n, fv, f)
+		case "out":
+			err = c.readOutputs(n, fv)
+		case "needs":
+			err = c.readNeeds(n, fv)
+		case "gate":
+			err = c.readGate(n, fv)
+		case "timeout":
+			n.Limits.Timeout, err = readDuration(fv)
+		case "resources":
+			n.Limits.Memory, err = readMemory(fv)
+		default:
+			if name == "retries" {
+				if i, err := fv.Int64(); err == nil {
+					n.Limits.Retries = int(i)
+				}
+			}
+			err = c.export(params, name, fv, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n.Full, err = pipeline.CanonicalJSON(params.full.close()); err == nil {
+		n.Params, err = pipeline.CanonicalJSON(params.key.close())
+	}
+	if err != nil {
+		return errWrong
+	}
+	n.Secrets = secrets(n.Full)
+	return nil
+}
+
+// An object is the JSON of a struct twice: with all fields, and with those
+// that enter the key.
+type object struct{ full, key *text }
+
+func newObject() *object { return &object{&text{}, &text{}} }
+
+// A text is a JSON object that grows.
+type text struct{ b []byte }
+
+func (t *text) member(name string, value []byte) {
+	if len(t.b) == 0 {
+		t.b = append(t.b, '{')
+	} else {
+		t.b = append(t.b, ',')
+	}
+	quoted, _ := json.Marshal(name)
+	t.b = append(append(append(t.b, quoted...), ':'), value...)
+}
+
+func (t *text) close() []byte {
+	if len(t.b) == 0 {
+		return []byte("{}")
+	}
+	return append(t.b, '}')
+}
+
+// export adds the field called name to o.
+func (c *compiler) export(o *object, name string, v cue.Value, f *field) error {
+	full, key, err := c.value(v, f)
+	if err != nil {
+		return err
+	}
+	o.full.member(name, full)
+	if !f.nokey {
+		o.key.member(name, key)
+	}
+	return nil
+}
+
+// value returns v as JSON: all of it, and what enters the key.
+func (c *compiler) value(v cue.Value, f *field) (full, key []byte, err error) {
+	if f == nil {
+		return nil, nil, errWrong
+	}
+	if f.path {
+		if full, err = c.path(v); err != nil {
+			return nil, nil, errWrong
+		}
+		raw, err := v.MarshalJSON()
+		if err != nil {
+			return nil, nil, errWrong
+		}
+		return full, raw, nil
+	}
+	if f.mixed {
+		switch v.Kind() {
+		case cue.StructKind:
+			return c.structValue(v, f)
+		case cue.ListKind:
+			return c.listValue(v, f)
+		}
+	}
+	if full, err = v.MarshalJSON(); err != nil {
+		return nil, nil, errWrong
+	}
+	return full, full, nil
+}
+
+func (c *compiler) structValue(v cue.Value, f *field) (full, key []byte, err error) {
+	it, err := v.Fields()
+	if err != nil || f.shape == nil {
+		return nil, nil, errWrong
+	}
+	o := newObject()
+	n := 0
+	for it.Next() {
+		sub := f.shape.at(it.Selector().Unquoted())
+		if sub == nil {
+			return nil, nil, errWrong
+		}
+		if err := c.export(o, it.Selector().Unquoted(), it.Value(), sub); err != nil {
+			return nil, nil, err
+		}
+		n++
+	}
+	if f.one && n != 1 {
+		return nil, nil, errWrong
+	}
+	return o.full.close(), o.key.close(), nil
+}
+
+func (c *compiler) listValue(v cue.Value, f *field) (full, key []byte, err error) {
+	it, err := v.List()
+	if err != nil || f.elem == nil {
+		return nil, nil, errWrong
+	}
+	full, key = []byte{'['}, []byte{'['}
+	for i := 0; it.Next(); i++ {
+		a, b, err := c.value(it.Value(), f.elem)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i > 0 {
+			full, key = append(full, ','), append(key, ',')
+		}
+		full, key = append(full, a...), append(key, b...)
+	}
+	return append(full, ']'), append(key, ']'), nil
+}
+
+// path returns a path, made absolute against the folder of the file that
+// writes it, as JSON.
+func (c *compiler) path(v cue.Value) ([]byte, error) {
+	s, err := v.String()
+	if err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(s) {
+		dir := c.dir
+		if pos := c.valuePos(v); pos.IsValid() && filepath.IsAbs(pos.Filename()) {
+			dir = filepath.Dir(pos.Filename())
+		}
+		s = filepath.Join(dir, s)
+	}
+	return json.Marshal(s)
+}
+
+// readInputs reads the wires that end in n.
+func (c *compiler) readInputs(n *pipeline.Node, v cue.Value, f *field) error {
+	it, err := v.Fields()
+	if err != nil || f.shape == nil {
+		return errWrong
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		if f.shape.at(name) == nil || it.Value().Err() != nil {
+			return errWrong
+		}
+		ref, _, err := readRef(it.Value())
+		if err != nil {
+			return errWrong
+		}
+		n.Inputs[name] = ref
+	}
+	return nil
+}
+
+var (
+	stepPath = cue.MakePath(cue.Str("$step"))
+	outName  = cue.MakePath(cue.Str("$out"))
+	typePath = cue.ParsePath("type")
+)
+
+// readRef reads what steps.X.out.Y stands for, and its type.
+func readRef(v cue.Value) (ref pipeline.Ref, typ string, err error) {
+	if ref.Step, err = v.LookupPath(stepPath).String(); err != nil {
+		return ref, "", err
+	}
+	if ref.Output, err = v.LookupPath(outName).String(); err != nil {
+		return ref, "", err
+	}
+	typ, err = v.LookupPath(typePath).String()
+	return ref, typ, err
+}
+
+func (c *compiler) readOutputs(n *pipeline.Node, v cue.Value) error {
+	it, err := v.Fields()
+	if err != nil {
+		return errWrong
+	}
+	for it.Next() {
+		_, typ, err := readRef(it.Value())
+		if err != nil {
+			return errWrong
+		}
+		n.Outputs[it.Selector().Unquoted()] = typ
+	}
+	return nil
+}
+
+// readNeeds reads the steps that n waits for without a wire: see rewriteNeeds
+// for the form that most of them have.
+func (c *compiler) readNeeds(n *pipeline.Node, v cue.Value) error {
+	it, err := v.List()
+	if err != nil {
+		return errWrong
+	}
+	for it.Next() {
+		name, err := c.neededStep(it.Value())
+		if err != nil || c.steps[name].Exists() == false {
+			return errWrong
+		}
+		n.Needs = append(n.Needs, name)
+	}
+	return nil
+}
+
+func (c *compiler) neededStep(v cue.Value) (string, error) {
+	if s, err := v.LookupPath(stepPath).String(); err == nil && !v.LookupPath(outName).Exists() {
+		return s, nil
+	}
+	return v.LookupPath(cue.MakePath(c.world.hidName)).String()
+}
+
+// stepPos is where a step is named.
+func (c *compiler) stepPos(name string, v cue.Value) token.Pos {
+	if p := c.places[name]; p != nil {
+		return p.label
+	}
+	return c.labelPos(v)
+}

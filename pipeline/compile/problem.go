@@ -1,0 +1,100 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// add notes a mistake. The same words at the same place count once.
+func (c *compiler) add(pos token.Pos, hint, format string, args ...any) {
+	p := &pipeline.Problem{Pos: c.pos(pos), Message: fmt.Sprintf(format, args...), Hint: hint}
+	for _, q := range c.problems {
+		if *p == *q {
+			return
+		}
+	}
+	c.problems = append(c.problems, p)
+	if pos.IsValid() {
+		c.blamed = append(c.blamed, pos)
+	}
+}
+
+// done returns the problems, sorted by place.
+func (c *compiler) done() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(c.problems, func(a, b *pipeline.Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
+			cmp.Compare(a.Message, b.Message))
+	})
+	return c.problems
+}
+
+// pos translates a place: files are named as the user would name them.
+func (s *source) pos(p token.Pos) pipeline.Pos {
+	if !p.IsValid() || p.Filename() == "" {
+		return pipeline.Pos{File: s.name}
+	}
+	return pipeline.Pos{File: s.display(p.Filename()), Line: p.Line(), Col: p.Column()}
+}
+
+// display names a file as seen from where the user named the pipeline file.
+func (s *source) display(name string) string {
+	if name == s.abs {
+		return s.name
+	}
+	if !filepath.IsAbs(name) || filepath.IsAbs(s.name) {
+		return name
+	}
+	rel, err := filepath.Rel(s.dir, name)
+	if err != nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(s.name), rel)
+}
+
+// isUser reports whether p is a place in a file that a user wrote.
+func isUser(p token.Pos) bool {
+	return p.IsValid() && p.Filename() != "" && !strings.HasPrefix(p.Filename(), schemaDir) &&
+		!strings.HasPrefix(filepath.ToSlash(p.Filename()), schemaRoot+"/")
+}
+
+func promote(err error) errors.Error { return errors.Promote(err, "") }
+
+// syntaxProblems translates what the parser said.
+func (s *source) syntaxProblems(err error) error {
+	c := &compiler{source: s}
+	c.report(err)
+	return c.done()
+}
+
+func (s *source) problems(err error) error { return s.syntaxProblems(err) }
+
+// report notes every error of CUE that err holds, at the best place it names.
+func (c *compiler) report(err error) {
+	for _, e := range errors.Errors(err) {
+		format, args := e.Msg()
+		var best token.Pos
+		for _, p := range errors.Positions(e) {
+			if isUser(p) {
+				best = p
+				break
+			}
+		}
+		msg := fmt.Sprintf(format, args...)
+		if msg == "" {
+			msg = e.Error()
+		}
+		c.add(best, "", "%s", msg)
+	}
+}

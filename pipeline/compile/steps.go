@@ -1,0 +1,96 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/token"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// readName returns the name of the pipeline.
+func (c *compiler) readName() string {
+	v := c.root.LookupPath(cue.ParsePath("name"))
+	name, err := v.String()
+	if err != nil {
+		c.diagnose("", "name", v, c.lang.pipeline.fields["name"])
+	}
+	return name
+}
+
+// readSteps finds the steps and their order, and checks the root.
+func (c *compiler) readSteps() {
+	c.steps = map[string]cue.Value{}
+	c.nodes = map[string]*pipeline.Node{}
+	c.bad = map[string]bool{}
+	c.places = c.findPlaces()
+	c.checkRoot()
+	v := c.root.LookupPath(cue.ParsePath("steps"))
+	it, err := v.Fields()
+	if err != nil {
+		c.report(v.Err())
+		return
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		c.steps[name] = it.Value()
+		c.names = append(c.names, name)
+	}
+	if len(c.names) == 0 && len(c.problems) == 0 {
+		pos := token.NoPos
+		if f := topField(c.file, "steps"); f != nil {
+			pos = f.Pos()
+		}
+		c.add(pos, `add one, such as faq: {kind: "fetch", source: file: path: "data/faq.jsonl"}`, "the pipeline has no steps")
+	}
+}
+
+// checkRoot refuses what is not a part of a pipeline.
+func (c *compiler) checkRoot() {
+	it, err := c.root.Fields()
+	if err != nil {
+		if c.root.IncompleteKind() != cue.StructKind {
+			c.report(c.root.Err())
+		}
+		return
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		if c.lang.pipeline.at(name) != nil {
+			continue
+		}
+		hint := suggest(name, c.lang.pipeline.names())
+		if hint == "" {
+			hint = "a pipeline has only name and steps; for values of your own write let " + ident(name) +
+				" = …, or a name that begins with _ or #"
+		}
+		c.add(c.labelPos(it.Value()), hint, "unknown field %q of the pipeline", name)
+	}
+}
+
+// ident returns s if it could be an identifier, else a stand-in.
+func ident(s string) string {
+	if s == "" || strings.ContainsAny(s, " -.\"") {
+		return "x"
+	}
+	return s
+}
+
+// outputs returns the names of the outputs of a step, sorted, and whether
+// they could be determined.
+func (c *compiler) outputs(step string) ([]string, bool) {
+	it, err := c.steps[step].LookupPath(outPath).Fields()
+	if err != nil {
+		return nil, false
+	}
+	var names []string
+	for it.Next() {
+		names = append(names, it.Selector().Unquoted())
+	}
+	slices.Sort(names)
+	return names, true
+}
+
+var outPath = cue.ParsePath("out")
