@@ -1,0 +1,293 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Unsupervised is the label of a token that the loss does not look at.
+const Unsupervised = -100
+
+// Encoded is a record as a model is trained on it. Labels[i] is IDs[i] where the
+// token is supervised, else Unsupervised; the first never is, since nothing
+// precedes it. The last token is supervised and a stop token.
+type Encoded struct {
+	IDs        []int32
+	Labels     []int64
+	Supervised int // how many labels are not Unsupervised
+}
+
+// ErrNothing is wrapped by the errors of records in which nothing would be
+// supervised.
+var ErrNothing = errors.New("nothing in the record would be supervised")
+
+// ErrPrefix is wrapped by the errors of records whose prompt is not how their
+// whole begins, so that training would see other tokens than generation does.
+var ErrPrefix = errors.New("the prompt is not how the whole begins")
+
+// Encode returns the ids and labels of a record. Of a conversation, assistant
+// messages are supervised (those with weight 0 are not), each with the stop
+// token that ends it, and what follows the last of them is left out; where the
+// template ends them with none, the last gets the model's eos. Of a prompt
+// with its completion, the completion and an eos are; of text, all of it and an
+// eos.
+//
+// As in transformers, special tokens spelled out in a message become special
+// tokens; a stop token in an assistant's text is an error.
+func (t *Template) Encode(ctx context.Context, r Record) (Encoded, error) {
+	switch r.Shape {
+	case Messages:
+		return t.encodeMessages(ctx, r)
+	case PromptCompletion:
+		return t.encodeCompletion(r)
+	case Text:
+		return t.encodeText(r.Text)
+	}
+	return Encoded{}, fmt.Errorf("records of shape %q cannot be tokenized", r.Shape)
+}
+
+// Prompt returns the ids of a conversation up to where an assistant's answer
+// begins.
+func (t *Template) Prompt(ctx context.Context, messages []Message, tools string) ([]int32, error) {
+	text, err := t.Render(ctx, messages, tools, true)
+	if err != nil {
+		return nil, err
+	}
+	return t.ids(text)
+}
+
+// Question splits a record into the prompt a model is given, and the answer the
+// record has for it: its last assistant message, or its completion. A record
+// of text has neither.
+func (t *Template) Question(ctx context.Context, r Record) (prompt []int32, answer string, err error) {
+	switch r.Shape {
+	case Messages:
+		for i := len(r.Messages) - 1; i >= 0; i-- {
+			if r.Messages[i].Role == "assistant" {
+				prompt, err = t.Prompt(ctx, r.Messages[:i], r.Tools)
+				return prompt, r.Messages[i].Content, err
+			}
+		}
+		return nil, "", fmt.Errorf("no message is an assistant's: %w", ErrNothing)
+	case PromptCompletion:
+		prompt, err = t.raw(r.Prompt)
+		return prompt, r.Completion, err
+	}
+	return nil, "", fmt.Errorf("records of shape %q hold no prompt to answer", r.Shape)
+}
+
+// encodeMessages labels a conversation by the prefixes that end in generation
+// prompts.
+func (t *Template) encodeMessages(ctx context.Context, r Record) (Encoded, error) {
+	full, err := t.Render(ctx, r.Messages, r.Tools, false)
+	if err != nil {
+		return Encoded{}, err
+	}
+	ids, err := t.ids(full)
+	if err != nil {
+		return Encoded{}, err
+	}
+	row := newRow(ids)
+	end := 0 // of the last supervised token
+	for i, m := range r.Messages {
+		supervised, err := m.supervised()
+		if err == nil && supervised {
+			end, err = t.label(ctx, r, i, full, &row)
+		}
+		if err != nil {
+			return Encoded{}, fmt.Errorf("message %d (%s): %w", i+1, m.Role, err)
+		}
+	}
+	row.IDs, row.Labels = row.IDs[:end], row.Labels[:end]
+	if !t.ends && end > 0 {
+		return t.finish(row)
+	}
+	return row.check(t)
+}
+
+// supervised tells whether a message is trained on.
+func (m Message) supervised() (bool, error) {
+	if m.Weight != nil && *m.Weight != 0 && *m.Weight != 1 {
+		return false, fmt.Errorf("weight %v is not supported: only 0 and 1 are", *m.Weight)
+	}
+	return m.Role == "assistant" && (m.Weight == nil || *m.Weight == 1), nil
+}
+
+// label supervises message i in row, the tokens of full, and returns where it
+// ends.
+func (t *Template) label(ctx context.Context, r Record, i int, full string, row *Encoded) (int, error) {
+	for _, id := range t.stops {
+		if piece, _ := t.tok.Piece(id); strings.Contains(r.Messages[i].Content, piece) {
+			return 0, fmt.Errorf("its text contains the stop token %s: remove it, the template writes it", piece)
+		}
+	}
+	start, err := t.prefix(ctx, r, i, true, full, row.IDs)
+	if err != nil {
+		return 0, err
+	}
+	var end int
+	if t.ends {
+		stop := slices.IndexFunc(row.IDs[start:], func(id int32) bool { return t.stop[id] })
+		if stop < 0 {
+			return 0, errors.New("the template writes no stop token after it: a row must end in one (choose another template, or end the answer with eos_token)")
+		}
+		end = start + stop + 1
+	} else if end, err = t.prefix(ctx, r, i+1, false, full, row.IDs); err != nil {
+		return 0, err
+	}
+	row.supervise(start, end)
+	return end, nil
+}
+
+// prefix returns how many of ids, the tokens of full, are those of the first n
+// messages.
+func (t *Template) prefix(ctx context.Context, r Record, n int, generate bool, full string, ids []int32) (int, error) {
+	text, err := t.Render(ctx, r.Messages[:n], r.Tools, generate)
+	if err != nil {
+		return 0, fmt.Errorf("rendering the %d messages before its answer: %w", n, err)
+	}
+	if !strings.HasPrefix(full, text) {
+		return 0, fmt.Errorf("%w: the template renders the first %d messages differently once others follow (after %s)", ErrPrefix, n, common(full, text))
+	}
+	before, err := t.ids(text)
+	if err != nil {
+		return 0, err
+	}
+	if len(before) > len(ids) || !slices.Equal(before, ids[:len(before)]) {
+		return 0, fmt.Errorf("%w: a token spans the end of %s and the beginning of the answer; answers should not begin with white space", ErrPrefix, tail(text))
+	}
+	return len(before), nil
+}
+
+// common shows where two texts part.
+func common(a, b string) string {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return tail(a[:n])
+}
+
+// tail quotes the end of a text.
+func tail(s string) string {
+	if len(s) > 24 {
+		s = strings.ToValidUTF8(s[len(s)-24:], "")
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// encodeCompletion supervises a completion and the eos after it.
+func (t *Template) encodeCompletion(r Record) (Encoded, error) {
+	if r.Completion == "" {
+		return Encoded{}, fmt.Errorf("the completion is empty: %w", ErrNothing)
+	}
+	prompt, err := t.raw(r.Prompt)
+	if err != nil {
+		return Encoded{}, err
+	}
+	ids, err := t.raw(r.Prompt + r.Completion)
+	if err != nil {
+		return Encoded{}, err
+	}
+	if len(prompt) > len(ids) || !slices.Equal(prompt, ids[:len(prompt)]) {
+		return Encoded{}, fmt.Errorf("%w: a token spans the end of the prompt %s and the beginning of the completion; let the completion begin with the space between them", ErrPrefix, tail(r.Prompt))
+	}
+	row := newRow(ids)
+	row.supervise(len(prompt), len(ids))
+	return t.finish(row)
+}
+
+// encodeText supervises a text and the eos after it.
+func (t *Template) encodeText(text string) (Encoded, error) {
+	if text == "" {
+		return Encoded{}, fmt.Errorf("the text is empty: %w", ErrNothing)
+	}
+	ids, err := t.raw(text)
+	if err != nil {
+		return Encoded{}, err
+	}
+	row := newRow(ids)
+	row.supervise(0, len(ids))
+	return t.finish(row)
+}
+
+// finish ends a row with the eos token unless it ends in a stop token.
+func (t *Template) finish(row Encoded) (Encoded, error) {
+	if n := len(row.IDs); n == 0 || !t.stop[row.IDs[n-1]] || row.Labels[n-1] == Unsupervised {
+		eos, ok := t.tok.EOS()
+		if !ok {
+			return Encoded{}, errors.New("a supervised row must end in a stop token, and the model's files name no eos: add eos_token to its tokenizer_config.json")
+		}
+		row.IDs, row.Labels = append(row.IDs, eos), append(row.Labels, int64(eos))
+	}
+	return row.check(t)
+}
+
+// check counts what is supervised and sees that the row ends as it must.
+func (row Encoded) check(t *Template) (Encoded, error) {
+	row.Supervised = 0
+	for i, label := range row.Labels {
+		if i == 0 {
+			row.Labels[i] = Unsupervised
+		} else if label != Unsupervised {
+			row.Supervised++
+		}
+	}
+	if row.Supervised == 0 {
+		return Encoded{}, fmt.Errorf("%w: it has no assistant message with text", ErrNothing)
+	}
+	if last := row.IDs[len(row.IDs)-1]; !t.stop[last] {
+		return Encoded{}, errors.New("the row does not end in a stop token")
+	}
+	return row, nil
+}
+
+// newRow returns ids with nothing supervised.
+func newRow(ids []int32) Encoded {
+	labels := make([]int64, len(ids))
+	for i := range labels {
+		labels[i] = Unsupervised
+	}
+	return Encoded{IDs: ids, Labels: labels}
+}
+
+// supervise labels the tokens [start, end).
+func (row *Encoded) supervise(start, end int) {
+	for i := start; i < end; i++ {
+		row.Labels[i] = int64(row.IDs[i])
+	}
+}
+
+// ids encodes rendered text. A model's own template is taken to write every
+// special token itself, as in transformers; to text of the others the BOS
+// that the tokenizer adds is added unless they begin with it.
+func (t *Template) ids(text string) ([]int32, error) {
+	bos, ok := t.tok.BOS()
+	var ids []int32
+	if ok && t.kind != Model && t.tok.AddsBOS() && !strings.HasPrefix(text, t.piece(bos, ok)) {
+		ids = append(ids, bos)
+	}
+	return t.single(t.tok.AppendEncode(ids, text, false))
+}
+
+// raw encodes text that no template wrote: the tokenizer's BOS, if it adds
+// one and the text does not begin with it, and the text.
+func (t *Template) raw(text string) ([]int32, error) {
+	bos, ok := t.tok.BOS()
+	var ids []int32
+	if ok && t.tok.AddsBOS() && !strings.HasPrefix(text, t.piece(bos, ok)) {
+		ids = append(ids, bos)
+	}
+	return t.single(t.tok.AppendEncode(ids, text, false))
+}
+
+// single refuses ids that begin with two BOS.
+func (t *Template) single(ids []int32) ([]int32, error) {
+	if bos, ok := t.tok.BOS(); ok && len(ids) > 1 && ids[0] == bos && ids[1] == bos {
+		return nil, fmt.Errorf("the text begins with %s twice", t.piece(bos, ok))
+	}
+	return ids, nil
+}

@@ -1,0 +1,245 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nikolalohinski/gonja/v2/builtins"
+	controlstructures "github.com/nikolalohinski/gonja/v2/builtins/control_structures"
+	"github.com/nikolalohinski/gonja/v2/config"
+	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/nikolalohinski/gonja/v2/loaders"
+	"github.com/nikolalohinski/gonja/v2/nodes"
+	"github.com/nikolalohinski/gonja/v2/parser"
+	"github.com/nikolalohinski/gonja/v2/tokens"
+)
+
+// Templates come with models and are hostile: these bound what one may cost.
+const (
+	maxSource = 1 << 20          // bytes of a template
+	maxOutput = 16 << 20         // bytes it renders
+	maxRange  = 100_000          // elements of range()
+	maxTime   = 20 * time.Second // for one rendering
+)
+
+// engine is a compiled Jinja template, set up as transformers sets up its own:
+// trim_blocks, lstrip_blocks, loop controls, raise_exception, a tojson that
+// keeps characters. What is random, reads files or tells the time is absent.
+type engine struct {
+	template *exec.Template
+}
+
+// compile parses a template.
+func compile(source string) (e *engine, err error) {
+	defer recovered(&err)
+	if len(source) > maxSource {
+		return nil, fmt.Errorf("the template is larger than %d KiB", maxSource>>10)
+	}
+	cfg := config.New()
+	cfg.TrimBlocks = true
+	cfg.LeftStripBlocks = true
+	template, err := exec.NewTemplate(rootName, cfg, loader(source), environment())
+	if err != nil {
+		return nil, errors.New(shorten(err, source))
+	}
+	return &engine{template: template}, nil
+}
+
+// render executes the template within the bounds.
+func (e *engine) render(ctx context.Context, vars map[string]any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	out := &output{ctx: ctx}
+	done := make(chan error, 1)
+	// A template that loops without writing cannot be stopped from within: it
+	// is left behind, and the step that asked ends with an error.
+	go func() {
+		done <- e.execute(out, vars)
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return "", errors.New(shorten(err, ""))
+		}
+		return out.text.String(), nil
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return "", fmt.Errorf("the template did not finish within %s", maxTime)
+		}
+		return "", ctx.Err()
+	}
+}
+
+func (e *engine) execute(out io.Writer, vars map[string]any) (err error) {
+	defer recovered(&err)
+	return e.template.Execute(out, exec.NewContext(vars))
+}
+
+// recovered turns a panic of the template engine into an error.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the template engine failed: %v", p)
+	}
+}
+
+// output collects what a template writes, up to maxOutput.
+type output struct {
+	ctx  context.Context
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if o.text.Len()+len(p) > maxOutput {
+		return 0, fmt.Errorf("the template renders more than %d MiB", maxOutput>>20)
+	}
+	return o.text.Write(p)
+}
+
+// rootName is the only template a loader knows.
+const rootName = "template"
+
+// loader gives the template its own source and nothing else.
+type loader string
+
+func (l loader) Read(path string) (io.Reader, error) {
+	if path != rootName {
+		return nil, fmt.Errorf("a template cannot read %q", path)
+	}
+	return strings.NewReader(string(l)), nil
+}
+
+func (l loader) Resolve(path string) (string, error) { return path, nil }
+
+// Inherit is called for includes, which find nothing.
+func (l loader) Inherit(string) (loaders.Loader, error) { return l, nil }
+
+// environment offers the functions, filters, tests and statements of Jinja that
+// are a function of their arguments alone.
+func environment() *exec.Environment {
+	filters := exec.NewFilterSet(map[string]exec.FilterFunction{"tojson": toJSON})
+	for _, name := range filterNames() {
+		if f, ok := builtins.Filters.Get(name); ok {
+			_ = filters.Register(name, f) // fails only for a name given twice
+		}
+	}
+	statements := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{"generation": parseGeneration})
+	for _, name := range strings.Fields("for if macro raw set with do break continue call filter") {
+		if s, ok := controlstructures.All.Get(name); ok {
+			_ = statements.Register(name, s)
+		}
+	}
+	globals := map[string]any{"raise_exception": raise, "range": numbers}
+	for _, name := range strings.Fields("namespace cycler joiner") {
+		if f, ok := builtins.GlobalFunctions.Get(name); ok {
+			globals[name] = f
+		}
+	}
+	return &exec.Environment{
+		Context: exec.NewContext(globals), Filters: filters, Tests: builtins.Tests,
+		ControlStructures: statements, Methods: builtins.Methods,
+	}
+}
+
+// filterNames are the filters of gonja that are kept: not random, not HTML.
+func filterNames() []string {
+	return strings.Fields(`abs attr batch capitalize center count d default dictsort first float format groupby
+		indent int items join last length list lower map max min reject rejectattr replace reverse round safe
+		select selectattr slice sort string sum title trim truncate unique upper wordcount`)
+}
+
+// raised is the message of raise_exception.
+type raised struct{ message string }
+
+func (r raised) Error() string { return r.message }
+
+// raise is raise_exception(message).
+func raise(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
+	message := "raise_exception"
+	if len(params.Args) > 0 {
+		message = params.Args[0].String()
+	}
+	return exec.AsValue(raised{message})
+}
+
+// numbers is range([start,] stop [, step]) as a list.
+func numbers(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
+	start, stop, step := 0, 0, 1
+	for _, a := range params.Args {
+		if !a.IsInteger() {
+			return exec.AsValue(errors.New("range: an argument is not an integer"))
+		}
+	}
+	switch a := params.Args; len(a) {
+	case 1:
+		stop = a[0].Integer()
+	case 2:
+		start, stop = a[0].Integer(), a[1].Integer()
+	case 3:
+		start, stop, step = a[0].Integer(), a[1].Integer(), a[2].Integer()
+	default:
+		return exec.AsValue(errors.New("range takes one to three integers"))
+	}
+	if step == 0 {
+		return exec.AsValue(errors.New("range: the step is 0"))
+	}
+	out := []any{}
+	for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
+		if len(out) == maxRange {
+			return exec.AsValue(fmt.Errorf("range: more than %d elements", maxRange))
+		}
+		out = append(out, i)
+	}
+	return exec.AsValue(out)
+}
+
+// generation is {% generation %}…{% endgeneration %}. It marks what a model
+// writes; here masks come from prefixes, so its body is rendered as it is.
+type generation struct{ body *nodes.Wrapper }
+
+func (g *generation) Position() *tokens.Token { return g.body.Position() }
+func (g *generation) String() string          { return "generation" }
+
+func (g *generation) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+	return r.ExecuteIfWrapper(g.body)
+}
+
+func parseGeneration(p *parser.Parser, _ *parser.Parser) (nodes.ControlStructure, error) {
+	body, _, err := p.WrapUntil("endgeneration")
+	if err != nil {
+		return nil, err
+	}
+	return &generation{body}, nil
+}
+
+// shorten returns what an error of the engine says without the text of the
+// template, which it repeats, and without naming each statement around.
+func shorten(err error, source string) string {
+	var r raised
+	if errors.As(err, &r) {
+		return r.message
+	}
+	s := err.Error()
+	if source != "" {
+		s = strings.ReplaceAll(s, source, rootName)
+	}
+	if strings.Contains(s, "strftime_now") {
+		return "the template asks for the date (strftime_now), which would make tokens depend on when they were made; give the date in a {jinja: …} template of your own"
+	}
+	s = structure.ReplaceAllString(s, "line $1: ")
+	const most = 400
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// structure is how the engine names each statement it is in.
+var structure = regexp.MustCompile(`Unable to execute controlStructure at line (\d+): [^:]*: `)
