@@ -22,6 +22,17 @@ func load(t testing.TB, name string) *Tokenizer {
 	return tok
 }
 
+// nonASCIIDigits are the rows of SmolLM2 in which the JavaScript port is wrong:
+// its Digits knows ASCII's only, where the Rust library, which models are
+// trained with, splits at every number of Unicode. These are the ids that the
+// Rust library (tokenizers 0.23.3) gives.
+var nonASCIIDigits = map[string][]int32{
+	"llama.cpp:0": {885, 216, 36, 216, 16738, 2704},
+	"digits":      {32, 216, 32, 32, 216, 33, 34, 35, 36, 37, 38, 39, 40, 41, 32, 216, 35, 30, 33, 36, 33, 37, 41, 216, 33, 85, 29, 41, 216, 164, 111, 164, 112, 164, 113, 216, 9310, 121, 9310, 122},
+	"nfc":         {2756, 6375, 297, 151, 219, 43, 5549, 223, 6375, 4636, 222, 121, 6375, 330, 151, 228, 43, 40367, 216, 16738, 216, 173, 223, 113},
+	"mixed":       {142, 246, 94, 25972, 83, 7466, 84, 2756, 1841, 619, 385, 2346, 573, 1551, 104, 417, 5548, 4636, 222, 240, 37, 24927, 33, 32, 32, 216, 16738, 11372, 216, 37, 32, 21, 3394, 4093, 907, 9204, 3622, 1742, 104, 30, 105, 35005, 97, 45, 33, 22, 98, 23446, 34, 32},
+}
+
 // TestTortureVectors compares with the ids that @huggingface/tokenizers gives.
 func TestTortureVectors(t *testing.T) {
 	path := shareddata.Path(t, "torture/tokenizer-vectors/hf-tokenizers-js/vectors.jsonl")
@@ -42,6 +53,11 @@ func TestTortureVectors(t *testing.T) {
 				mustJSON(t, row["text"], &text)
 				mustJSON(t, row[name], &want)
 				count++
+				var label string
+				mustJSON(t, row["name"], &label)
+				if ids, ok := nonASCIIDigits[label]; ok && name == "smollm2" {
+					want = ids
+				}
 				check(t, tok, text, want)
 			}
 			if count != 333 {
@@ -62,7 +78,8 @@ func TestTortureLlamaCpp(t *testing.T) {
 			base := "torture/tokenizer-vectors/llama.cpp/ggml-vocab-" + name + ".gguf"
 			texts := strings.Split(read(t, base+".inp"), "\n__ggml_vocab_test__\n")
 			ids := strings.Split(strings.TrimSuffix(read(t, base+".out"), "\n"), "\n")
-			if len(texts) > len(ids) || len(ids) < 40 {
+			texts = texts[:len(texts)-1] // the file ends with a separator
+			if len(texts) != len(ids) || len(ids) < 40 {
 				t.Fatalf("%d texts, %d lines of ids", len(texts), len(ids))
 			}
 			for i, text := range texts {
