@@ -1,0 +1,3 @@
+package disk
+
+type sums struct{ store *Store }
