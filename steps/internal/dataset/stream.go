@@ -28,24 +28,28 @@ type batches struct {
 	reader   *ipc.Reader
 }
 
-// openBatches opens the file at path, of at most limit bytes of memory for one
-// batch. isFile says whether it has the file format's frame.
-func openBatches(path string, limit int64) (b *batches, err error) {
+// openBatches opens the file at path; limit is how much memory one batch may take.
+func openBatches(path string, limit int64) (*batches, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			file.Close()
-		}
-	}()
+	b, err := newBatches(file, limit)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// newBatches reads from file, which it owns unless it fails.
+func newBatches(file *os.File, limit int64) (*batches, error) {
 	start, length, err := streamExtent(file)
 	if err != nil {
 		return nil, err
 	}
-	body := io.NewSectionReader(file, start, length)
-	b = &batches{file: file, messages: &messageReader{r: bufio.NewReaderSize(body, int(min(length, 1<<20))), left: length, limit: limit}}
+	body := bufio.NewReaderSize(io.NewSectionReader(file, start, length), int(min(length, 1<<20)))
+	b := &batches{file: file, messages: &messageReader{r: body, left: length, limit: limit}}
 	err = guard(func() error {
 		var err error
 		b.reader, err = ipc.NewReaderFromMessageReader(b.messages, ipc.WithAllocator(newBounded(limit)))
