@@ -38,7 +38,7 @@ func (t *Tile) MulRow(k int, a, b, c []float32, add bool) {
 
 // Generic returns the plain Go tile, which defines the bits.
 func Generic() *Tile {
-	return &Tile{Name: "generic 4x8", MR: 4, NR: 8, mul: gemm4x8, row: gemm1x8}
+	return &Tile{Name: "generic 8x8", MR: 8, NR: 8, mul: gemm8x8, row: gemm1x8}
 }
 
 // Tiles returns the tiles this machine can run, fastest first. The last is Generic.

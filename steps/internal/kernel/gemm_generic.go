@@ -1,76 +1,136 @@
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
-// gemm4x8 is the tile of four rows and eight columns, done as eight blocks of two by two.
-func gemm4x8(k int, a, b, c *float32, ldc int, load int) {
-	as := unsafe.Slice(a, k*4)
-	bs := unsafe.Slice(b, k*8)
-	cs := unsafe.Slice(c, 3*ldc+8)
-	for i := 0; i < 4; i += 2 {
-		for j := 0; j < 8; j += 2 {
-			block2x2(as[i:], bs[j:], cs[i*ldc+j:], ldc, load != 0)
+// gemm8x8 is the tile of eight rows and eight columns, done as eight blocks of two by four.
+func gemm8x8(k int, a, b, c *float32, ldc int, load int) {
+	as := unsafe.Slice((*[8]float32)(unsafe.Pointer(a)), k)
+	bs := unsafe.Slice((*[8]float32)(unsafe.Pointer(b)), k)
+	cs := unsafe.Slice(c, 7*ldc+8)
+	quick := noTiny(unsafe.Slice(a, 8*k)) && noTiny(unsafe.Slice(b, 8*k))
+	for i := 0; i < 8; i += 2 {
+		for j := 0; j < 8; j += 4 {
+			c0, c1 := cs[i*ldc+j:][:4], cs[(i+1)*ldc+j:][:4]
+			var s sums
+			if load != 0 {
+				s.load(c0, c1)
+			}
+			for p := 0; p < k; p++ {
+				if quick {
+					if p = s.run(p, i, j, as, bs); p == k {
+						break
+					}
+				}
+				s.step(as[p][i:], bs[p][j:])
+			}
+			s.store(c0, c1)
 		}
 	}
 }
 
-// block2x2 does two rows and two columns of a 4x8 tile: a[p*4], a[p*4+1] times b[p*8], b[p*8+1].
-// The four sums are float64s that hold float32 values. fma is spelled out since the compiler would not inline it.
-func block2x2(a, b, c []float32, ldc int, load bool) {
-	var s00, s01, s10, s11 float64
-	if load {
-		s00, s01 = float64(c[0]), float64(c[1])
-		s10, s11 = float64(c[ldc]), float64(c[ldc+1])
+// noTiny says whether all elements are 0 or at least 2^-62 in size. Then all products are 0 or at least 2^-124, and a
+// sum below 2^-125 is exact by cancellation, so that rounding it once more is right.
+func noTiny(x []float32) bool {
+	for _, v := range x {
+		if math.Float32bits(v)<<1-1 < (127-62)<<24-1 {
+			return false
+		}
 	}
-	for len(a) >= 2 && len(b) >= 2 {
-		a0, a1 := float64(a[0]), float64(a[1])
-		b0, b1 := float64(b[0]), float64(b[1])
-		t00 := float64(a0*b0) + s00
-		t01 := float64(a0*b1) + s01
-		t10 := float64(a1*b0) + s10
-		t11 := float64(a1*b1) + s11
-		if !rounded(t00) {
-			t00 = fmaSlow(a0, b0, s00)
-		}
-		if !rounded(t01) {
-			t01 = fmaSlow(a0, b1, s01)
-		}
-		if !rounded(t10) {
-			t10 = fmaSlow(a1, b0, s10)
-		}
-		if !rounded(t11) {
-			t11 = fmaSlow(a1, b1, s11)
-		}
-		s00, s01 = float64(float32(t00)), float64(float32(t01))
-		s10, s11 = float64(float32(t10)), float64(float32(t11))
-		if len(a) < 4 || len(b) < 8 {
+	return true
+}
+
+// sums are the accumulators of a block of two by four: float64s that hold float32 values.
+type sums [8]float64
+
+func (s *sums) load(c0, c1 []float32) {
+	for j := range 4 {
+		s[j], s[4+j] = float64(c0[j]), float64(c1[j])
+	}
+}
+
+func (s *sums) store(c0, c1 []float32) {
+	for j := range 4 {
+		c0[j], c1[j] = float32(s[j]), float32(s[4+j])
+	}
+}
+
+// step adds one product to each sum, whatever the operands.
+//
+//go:noinline
+func (s *sums) step(a, b []float32) {
+	for j := range 4 {
+		s[j] = fma(float64(a[0]), float64(b[j]), s[j])
+		s[4+j] = fma(float64(a[1]), float64(b[j]), s[4+j])
+	}
+}
+
+// run adds products from p on until one of the sums is half way between two float32s, where rounding twice may go
+// wrong, and returns that p, which it leaves undone; or k. Operands must pass noTiny.
+func (s *sums) run(p, i, j int, a, b [][8]float32) int {
+	s00, s01, s02, s03, s10, s11, s12, s13 := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+	b = b[:len(a)]
+	i &= 6
+	j &= 4
+	for ; p < len(a); p++ {
+		a0, a1 := float64(a[p][i]), float64(a[p][i+1])
+		x := float64(b[p][j])
+		t00, t10 := float64(a0*x)+s00, float64(a1*x)+s10
+		x = float64(b[p][j+1])
+		t01, t11 := float64(a0*x)+s01, float64(a1*x)+s11
+		x = float64(b[p][j+2])
+		t02, t12 := float64(a0*x)+s02, float64(a1*x)+s12
+		x = float64(b[p][j+3])
+		t03, t13 := float64(a0*x)+s03, float64(a1*x)+s13
+		if either(t00, t10) {
 			break
 		}
-		a, b = a[4:], b[8:]
+		if either(t01, t11) {
+			break
+		}
+		if either(t02, t12) {
+			break
+		}
+		if either(t03, t13) {
+			break
+		}
+		s00, s10 = float64(float32(t00)), float64(float32(t10))
+		s01, s11 = float64(float32(t01)), float64(float32(t11))
+		s02, s12 = float64(float32(t02)), float64(float32(t12))
+		s03, s13 = float64(float32(t03)), float64(float32(t13))
 	}
-	c[0], c[1] = float32(s00), float32(s01)
-	c[ldc], c[ldc+1] = float32(s10), float32(s11)
+	*s = sums{s00, s01, s02, s03, s10, s11, s12, s13}
+	return p
+}
+
+// either says whether s or t is half way between two float32s. The product of two numbers below 2^29 is 0 only if
+// one of them is.
+func either(s, t float64) bool {
+	return ((math.Float64bits(s)^half)&dropped)*((math.Float64bits(t)^half)&dropped) == 0
 }
 
 // gemm1x8 is the tile of one row and eight columns, done as two blocks of four.
 func gemm1x8(k int, a, b, c *float32, _ int, load int) {
 	as := unsafe.Slice(a, k)
-	bs := unsafe.Slice(b, k*8)
+	bs := unsafe.Slice((*[8]float32)(unsafe.Pointer(b)), k)
 	cs := unsafe.Slice(c, 8)
-	block1x4(as, bs, cs[:4], load != 0)
-	block1x4(as, bs[4:], cs[4:], load != 0)
+	for j := 0; j < 8; j += 4 {
+		row(as, bs, j, cs[j:][:4], load != 0)
+	}
 }
 
-// block1x4 does one row and four columns of a 1x8 tile.
-func block1x4(a, b, c []float32, load bool) {
+// row does one row and four columns from j on of a tile. Here fma is spelled out, since the compiler would not inline it.
+func row(a []float32, b [][8]float32, j int, c []float32, load bool) {
 	var s0, s1, s2, s3 float64
-	c = c[:4]
 	if load {
 		s0, s1, s2, s3 = float64(c[0]), float64(c[1]), float64(c[2]), float64(c[3])
 	}
-	for p, x32 := range a {
-		b := b[8*p:][:4]
-		x, b0, b1, b2, b3 := float64(x32), float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
+	j &= 4
+	b = b[:len(a)]
+	for p := range a {
+		x, b0, b1, b2, b3 := float64(a[p]), float64(b[p][j]), float64(b[p][j+1]), float64(b[p][j+2]), float64(b[p][j+3])
 		t0 := float64(x*b0) + s0
 		t1 := float64(x*b1) + s1
 		t2 := float64(x*b2) + s2
