@@ -1,5 +1,7 @@
 package tensor
 
+import "github.com/pipe-run/pipe/steps/internal/kernel"
+
 // A side is one operand of a product, read panel by panel. The left one is seen as rows, the right one as columns;
 // both are "lanes" here, and depth is K.
 type side interface {
@@ -16,24 +18,7 @@ type lanesByRow struct {
 
 func (s lanesByRow) pack(dst []float32, nr, lane, w, p, kc int) {
 	for ; w > 0; lane, w, dst = lane+nr, w-nr, dst[kc*nr:] {
-		packRows(dst[:kc*nr], s.m[lane*s.ld+p:], s.ld, nr, min(nr, w), kc)
-	}
-}
-
-// packRows transposes w rows of length kc, ld apart, into dst [kc][nr].
-func packRows(dst, src []float32, ld, nr, w, kc int) {
-	for r := range nr {
-		if r >= w {
-			for q := r; q < len(dst); q += nr {
-				dst[q] = 0
-			}
-			continue
-		}
-		q := r
-		for _, v := range src[r*ld:][:kc] {
-			dst[q] = v
-			q += nr
-		}
+		kernel.PackRows(dst, nr, s.m[lane*s.ld+p:], s.ld, min(nr, w), kc)
 	}
 }
 
@@ -44,11 +29,7 @@ type lanesByColumn struct {
 }
 
 func (s lanesByColumn) pack(dst []float32, nr, lane, w, p, kc int) {
-	for q := range kc {
-		line := s.m[(p+q)*s.ld+lane:][:w]
-		for j := 0; j < w; j += nr {
-			d := dst[j*kc+q*nr:][:nr]
-			clear(d[copy(d, line[j:]):])
-		}
+	for ; w > 0; lane, w, dst = lane+nr, w-nr, dst[kc*nr:] {
+		kernel.PackLines(dst, nr, s.m[p*s.ld+lane:], s.ld, min(nr, w), kc)
 	}
 }

@@ -1,6 +1,10 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/kernel"
+)
 
 // Panels is a right-hand side [rows, columns] kept in a form of its own, such as NF4 or bf16, and unpacked piece by
 // piece just before use.
@@ -44,7 +48,7 @@ func (s panelRows) pack(dst []float32, nr, lane, w, p, kc int) {
 		for r := range wide {
 			s.b.Unpack(piece.f[r*kc:][:kc], lane+r, p)
 		}
-		packRows(dst[:kc*nr], piece.f, kc, nr, wide, kc)
+		kernel.PackRows(dst, nr, piece.f, kc, wide, kc)
 	}
 }
 

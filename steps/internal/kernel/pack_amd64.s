@@ -1,0 +1,105 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func transpose4(dst, src *float32, ld, nr, kc int)
+// Blocks of four by four: four rows of src become four lines of dst. SSE only, which every amd64 has.
+TEXT ·transpose4(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ ld+16(FP), R8
+	MOVQ nr+24(FP), R9
+	MOVQ kc+32(FP), CX
+	SHLQ $2, R8
+	SHLQ $2, R9
+	LEAQ (R8)(R8*2), R10
+	LEAQ (R9)(R9*2), R11
+	SHRQ $2, CX
+t4:
+	MOVUPS   (SI), X0
+	MOVUPS   (SI)(R8*1), X1
+	MOVUPS   (SI)(R8*2), X2
+	MOVUPS   (SI)(R10*1), X3
+	MOVAPS   X0, X4
+	MOVAPS   X2, X5
+	UNPCKLPS X1, X0          // a0 b0 a1 b1
+	UNPCKHPS X1, X4          // a2 b2 a3 b3
+	UNPCKLPS X3, X2          // c0 d0 c1 d1
+	UNPCKHPS X3, X5          // c2 d2 c3 d3
+	MOVAPS   X0, X1
+	MOVAPS   X4, X3
+	SHUFPS   $0x44, X2, X0   // a0 b0 c0 d0
+	SHUFPS   $0xee, X2, X1   // a1 b1 c1 d1
+	SHUFPS   $0x44, X5, X4   // a2 b2 c2 d2
+	SHUFPS   $0xee, X5, X3   // a3 b3 c3 d3
+	MOVUPS   X0, (DI)
+	MOVUPS   X1, (DI)(R9*1)
+	MOVUPS   X4, (DI)(R9*2)
+	MOVUPS   X3, (DI)(R11*1)
+	ADDQ     $16, SI
+	LEAQ     (DI)(R9*4), DI
+	DECQ     CX
+	JNZ      t4
+	RET
+
+// func transpose2(dst, src *float32, ld, nr, kc int)
+TEXT ·transpose2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ ld+16(FP), R8
+	MOVQ nr+24(FP), R9
+	MOVQ kc+32(FP), CX
+	SHLQ $2, R8
+	SHLQ $2, R9
+	LEAQ (R9)(R9*2), R11
+	SHRQ $2, CX
+t2:
+	MOVUPS   (SI), X0
+	MOVUPS   (SI)(R8*1), X1
+	MOVAPS   X0, X4
+	UNPCKLPS X1, X0          // a0 b0 a1 b1
+	UNPCKHPS X1, X4          // a2 b2 a3 b3
+	MOVLPS   X0, (DI)
+	MOVHPS   X0, (DI)(R9*1)
+	MOVLPS   X4, (DI)(R9*2)
+	MOVHPS   X4, (DI)(R11*1)
+	ADDQ     $16, SI
+	LEAQ     (DI)(R9*4), DI
+	DECQ     CX
+	JNZ      t2
+	RET
+
+// func lines(dst, src *float32, ld, nr, kc int)
+TEXT ·lines(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ ld+16(FP), R8
+	MOVQ nr+24(FP), R9
+	MOVQ kc+32(FP), CX
+	SHLQ $2, R8
+	MOVQ R9, R10
+	SHRQ $2, R10             // whole fours in a line
+	ANDQ $2, R9              // and a two after them
+line:
+	MOVQ  SI, R11
+	MOVQ  R10, BX
+	TESTQ BX, BX
+	JZ    two
+four:
+	MOVUPS (R11), X0
+	MOVUPS X0, (DI)
+	ADDQ   $16, R11
+	ADDQ   $16, DI
+	DECQ   BX
+	JNZ    four
+two:
+	TESTQ R9, R9
+	JZ    next
+	MOVQ  (R11), BX
+	MOVQ  BX, (DI)
+	ADDQ  $8, DI
+next:
+	ADDQ R8, SI
+	DECQ CX
+	JNZ  line
+	RET
