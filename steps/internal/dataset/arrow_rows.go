@@ -46,7 +46,7 @@ func (a *arrowRows) Next() (Raw, error) {
 		a.batch, a.err = a.source.next()
 		a.row = 0
 		if a.err != nil && a.err != io.EOF {
-			a.err = &RowError{File: a.name, Record: a.record + 1, What: a.err.Error()}
+			a.err = final(a.name, a.record+1, 0, a.err)
 		}
 	}
 	if a.err != nil {

@@ -92,7 +92,7 @@ func (c *csvRows) Next() (Raw, error) {
 		what, err := c.read()
 		if err != nil {
 			if err != io.EOF {
-				err = &RowError{File: c.name, Record: c.record + 1, Line: line, What: err.Error()}
+				err = final(c.name, c.record+1, line, err)
 			}
 			c.err = err
 			return Raw{}, err

@@ -29,8 +29,12 @@ func (j *jsonlRows) Close() error { return j.lines.Close() }
 func (j *jsonlRows) Next() (Raw, error) {
 	for j.err == nil {
 		line, _, err := j.lines.next()
-		if err != nil {
+		if err == io.EOF {
 			j.err = err
+			break
+		}
+		if err != nil {
+			j.err = final(j.lines.name, j.record+1, j.lines.line, err)
 			break
 		}
 		if strings.Trim(string(line), " \t") == "" {
@@ -162,7 +166,7 @@ func (j *jsonRows) Next() (Raw, error) {
 	}
 	if err != nil {
 		if err != io.EOF {
-			err = &RowError{File: j.name, Record: max(j.record, 1), What: err.Error()}
+			err = final(j.name, max(j.record, 1), 0, err)
 		}
 		j.err = err
 		return Raw{}, err

@@ -60,9 +60,8 @@ type Raw struct {
 
 // Rows reads the rows of one file in order.
 type Rows interface {
-	// Next returns the next row. It returns io.EOF after the last, a *RowError
-	// for a row that could not be read though the next one can, and any other
-	// error when the file cannot be read further.
+	// Next returns the next row, io.EOF after the last, or a *RowError. Unless
+	// that is Final, the row after can be read.
 	Next() (Raw, error)
 
 	// Close releases the file. Rows already returned stay valid.
@@ -76,6 +75,7 @@ type RowError struct {
 	Line   int64  // 0 when unknown
 	Field  string // path of the field, such as messages[2].content; "" for the row
 	What   string // is wrong
+	Final  bool   // the file cannot be read further
 }
 
 // Error returns file, record, field and what is wrong, in this order.
@@ -95,20 +95,29 @@ func (e *RowError) Error() string {
 	return b.String()
 }
 
+// final says that a file cannot be read further than the given record.
+func final(name string, record, line int64, err error) *RowError {
+	var row *RowError
+	if errors.As(err, &row) && row.Final {
+		return row
+	}
+	return &RowError{File: name, Record: record, Line: line, What: err.Error(), Final: true}
+}
+
 // Open opens the file at path for reading rows; name is what errors call it.
-// The caller must Close what it gets. Failures name the file.
+// The caller must Close what it gets. Its error is a final *RowError.
 func Open(path, name string, options Options) (Rows, error) {
 	if options.maxRow == 0 {
 		options.maxRow = maxRowBytes
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, errors.Unwrap(err))
+		return nil, final(name, 0, 0, errors.Unwrap(err))
 	}
 	rows, err := openContainer(file, name, options)
 	if err != nil {
 		file.Close()
-		return nil, &RowError{File: name, What: err.Error()}
+		return nil, final(name, 0, 0, err)
 	}
 	return rows, nil
 }

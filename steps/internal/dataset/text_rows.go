@@ -58,7 +58,7 @@ func (l *lines) next() (line []byte, end string, err error) {
 			i = len(chunk)
 		}
 		if int64(len(l.buf)+i) > l.max {
-			return nil, "", &RowError{File: l.name, Line: l.line, What: fmt.Sprintf("the line is longer than %d bytes", l.max)}
+			return nil, "", final(l.name, 0, l.line, fmt.Errorf("the line is longer than %d bytes", l.max))
 		}
 		l.buf = append(l.buf, chunk[:i]...)
 		l.skip(i)
@@ -125,8 +125,12 @@ func (t *textRows) Next() (Raw, error) {
 	tail := 0               // bytes of the last line's end
 	for {
 		line, end, err := t.lines.next()
-		if err != nil {
+		if err == io.EOF {
 			t.err = err
+			break
+		}
+		if err != nil {
+			t.err = final(t.lines.name, t.record+1, t.lines.line, err)
 			break
 		}
 		if t.unit != File && len(bytes.TrimSpace(line)) == 0 {
@@ -139,8 +143,8 @@ func (t *textRows) Next() (Raw, error) {
 			first, offset = t.lines.line, t.lines.start
 		}
 		if int64(len(text)+len(line)+len(end)) > t.lines.max {
-			t.err = &RowError{File: t.lines.name, Record: t.record + 1, Line: first,
-				What: fmt.Sprintf("longer than %d bytes; split the text into paragraphs or lines", t.lines.max)}
+			t.err = final(t.lines.name, t.record+1, first,
+				fmt.Errorf("longer than %d bytes; split the text into paragraphs or lines", t.lines.max))
 			return Raw{}, t.err
 		}
 		text = append(append(text, line...), end...)

@@ -1,0 +1,94 @@
+// Package convert implements the convert step: files of rows become records of
+// one shape, shuffled, limited and split as asked.
+//
+// A record's side of the split depends on its content alone, so that rows added
+// later move none, and equal rows land on one side.
+package convert
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+)
+
+// Kind is the convert step.
+var Kind = pipeline.Define("convert", 1, run)
+
+// Params mirrors schemas/convert.cue.
+type Params struct {
+	Format    string            `json:"format"`
+	Columns   map[string]string `json:"columns"`
+	Container string            `json:"container"`
+	Rows      string            `json:"rows"`
+	Text      *TextParams       `json:"text"`
+	Shuffle   *ShuffleParams    `json:"shuffle"`
+	Limit     int64             `json:"limit"` // 0 is none
+	Split     *SplitParams      `json:"split"`
+	OnError   string            `json:"onError"` // "fail" or "skip"
+}
+
+// TextParams say what becomes one record of plain text.
+type TextParams struct {
+	Split string `json:"split"` // "file", "paragraph" or "line"
+}
+
+// ShuffleParams ask for another order.
+type ShuffleParams struct {
+	Seed int64 `json:"seed"`
+}
+
+// SplitParams are the shares of records held out, 0 to 1; 0 is none.
+type SplitParams struct {
+	Test       float64 `json:"test"`
+	Validation float64 `json:"validation"`
+}
+
+func run(ctx context.Context, p Params, t *pipeline.Task) error {
+	shaper, err := dataset.NewShaper(dataset.Format(p.Format), p.Columns)
+	if err != nil {
+		return &pipeline.FieldError{Field: "columns", Err: err}
+	}
+	files, err := findFiles(t.In["files"], p, t.Log)
+	if err != nil {
+		return err
+	}
+	parts, err := newParts(p, t.Out, shaper.Shape())
+	if err != nil {
+		return err
+	}
+	in := &input{p: p, shaper: shaper, files: files, emit: t.Emit}
+	if p.Shuffle == nil {
+		err = in.each(ctx, parts.write)
+	} else {
+		err = shuffled(ctx, in, parts, t.Tmp)
+	}
+	if closed := parts.close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	report(t, in, parts)
+	return parts.check(in)
+}
+
+// report says how many rows came in and what became of them.
+func report(t *pipeline.Task, in *input, parts *parts) {
+	t.Emit(pipeline.Metric{Name: "rows/read", Value: float64(in.read)})
+	t.Emit(pipeline.Metric{Name: "rows/skipped", Value: float64(in.skipped)})
+	attrs := []any{slog.Int64("read", in.read), slog.Int64("skipped", in.skipped)}
+	for _, part := range parts.list {
+		t.Emit(pipeline.Metric{Name: "records/" + part.name, Value: float64(part.writer.Rows())})
+		attrs = append(attrs, slog.Int64(part.name, part.writer.Rows()))
+	}
+	t.Log.Info("rows converted", attrs...)
+	for _, bad := range in.bad {
+		t.Log.Warn("skipped: " + bad.Error())
+	}
+	if more := in.skipped - int64(len(in.bad)); more > 0 {
+		t.Log.Warn(fmt.Sprintf("skipped: %d more", more))
+	}
+}

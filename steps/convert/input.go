@@ -1,0 +1,137 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+)
+
+// maxBad is how many bad rows are named.
+const maxBad = 20
+
+// progressEvery is how many rows pass between progress events.
+const progressEvery = 10_000
+
+// input reads rows and shapes them, counting what cannot be.
+type input struct {
+	p      Params
+	shaper *dataset.Shaper
+	files  []source
+	emit   func(pipeline.Fact)
+
+	read    int64
+	skipped int64
+	bad     []*dataset.RowError // the first of the skipped ones
+}
+
+// errEnough ends the reading without an error.
+var errEnough = errors.New("enough records")
+
+// each calls use with every record in order, until it returns an error.
+// Bad rows are skipped, or, with onError "fail", reported together.
+func (in *input) each(ctx context.Context, use func(dataset.Record) error) error {
+	for _, file := range in.files {
+		err := in.file(ctx, file, use)
+		if errors.Is(err, errEnough) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return in.failure()
+}
+
+func (in *input) file(ctx context.Context, file source, use func(dataset.Record) error) error {
+	options := dataset.Options{Container: file.container, Columns: in.shaper.Columns()}
+	if file.container == dataset.JSON {
+		options.Rows = in.p.Rows
+	}
+	if in.p.Text != nil {
+		options.Unit = dataset.Unit(in.p.Text.Split)
+	}
+	rows, err := dataset.Open(file.path, file.name, options)
+	if err != nil {
+		return in.stop(err)
+	}
+	defer rows.Close()
+	for {
+		if in.read%1000 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		raw, err := rows.Next()
+		if err == io.EOF {
+			return nil
+		}
+		var record dataset.Record
+		if err == nil {
+			record, err = in.shaper.Record(file.name, raw)
+		}
+		in.count()
+		if err == nil {
+			err = use(record)
+		} else {
+			err = in.reject(err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (in *input) count() {
+	in.read++
+	if in.read%progressEvery == 0 {
+		in.emit(pipeline.Progress{Done: in.read, Unit: "rows"})
+	}
+}
+
+// reject notes a bad row. It returns an error when reading must not go on.
+func (in *input) reject(err error) error {
+	var bad *dataset.RowError
+	if !errors.As(err, &bad) || bad.Final {
+		return in.stop(err)
+	}
+	in.skipped++
+	if len(in.bad) < maxBad {
+		in.bad = append(in.bad, bad)
+	}
+	if in.p.OnError == "fail" && len(in.bad) == maxBad {
+		return in.failure()
+	}
+	return nil
+}
+
+// stop is the error for a file that cannot be read further, after the bad rows
+// before it. No onError passes over it.
+func (in *input) stop(err error) error {
+	if failure := in.failure(); failure != nil {
+		return fmt.Errorf("%w\n%w", failure, err)
+	}
+	return err
+}
+
+// failure is the error that names the bad rows, when they are one.
+func (in *input) failure() error {
+	if in.p.OnError != "fail" || len(in.bad) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	switch {
+	case len(in.bad) == maxBad:
+		fmt.Fprintf(&b, "the first %d bad rows (onError: \"skip\" leaves them out):", maxBad)
+	case len(in.bad) == 1:
+		b.WriteString("a bad row (onError: \"skip\" leaves it out):")
+	default:
+		fmt.Fprintf(&b, "%d bad rows (onError: \"skip\" leaves them out):", len(in.bad))
+	}
+	for _, bad := range in.bad {
+		b.WriteString("\n" + bad.Error())
+	}
+	return errors.New(b.String())
+}

@@ -1,0 +1,114 @@
+package convert
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+)
+
+// parts are the outputs of the step, and the way records go to them.
+type parts struct {
+	list  []*part
+	limit int64 // records in all; 0 is none
+	total int64
+}
+
+// part is one output. Records whose draw is below under, and not below that of
+// the part before, go to it.
+type part struct {
+	name   string
+	share  float64
+	under  float64 // of 2^64
+	writer *dataset.RecordWriter
+}
+
+// newParts creates the outputs: records, or test, validation (if asked) and
+// train.
+func newParts(p Params, out map[string]string, shape dataset.Shape) (*parts, error) {
+	ps := &parts{limit: p.Limit}
+	if p.Split == nil {
+		ps.list = []*part{{name: "records", share: 1}}
+	} else {
+		test, validation := p.Split.Test, p.Split.Validation
+		if test < 0 || validation < 0 || test+validation <= 0 || test+validation >= 1 {
+			return nil, &pipeline.FieldError{Field: "split", Err: fmt.Errorf("%v for test and %v for validation leave nothing to split or to train on", test, validation)}
+		}
+		if test > 0 {
+			ps.list = append(ps.list, &part{name: "test", share: test})
+		}
+		if validation > 0 {
+			ps.list = append(ps.list, &part{name: "validation", share: validation})
+		}
+		ps.list = append(ps.list, &part{name: "train", share: 1 - test - validation})
+	}
+	sum := 0.0
+	for _, part := range ps.list {
+		sum += part.share
+		part.under = sum * (1 << 63) * 2
+		writer, err := dataset.CreateRecords(out[part.name], shape)
+		if err != nil {
+			return nil, errors.Join(err, ps.close())
+		}
+		part.writer = writer
+	}
+	return ps, nil
+}
+
+// write puts a record where its content draws it; errEnough after the last that
+// the limit allows.
+func (ps *parts) write(r dataset.Record) error {
+	if ps.limit > 0 && ps.total == ps.limit {
+		return errEnough
+	}
+	ps.total++
+	return ps.of(r).writer.Write(r)
+}
+
+// of draws a part by the record's content alone. The last part takes what
+// rounding leaves over.
+func (ps *parts) of(r dataset.Record) *part {
+	content := r.Hash()
+	draw := sha256.Sum256(append([]byte("pipe split\x00"), content[:]...))
+	at := float64(binary.BigEndian.Uint64(draw[:8]) >> 11 << 11) // exact in a double
+	for _, part := range ps.list {
+		if at < part.under {
+			return part
+		}
+	}
+	return ps.list[len(ps.list)-1]
+}
+
+// check refuses outputs without a record: nothing could be done with them.
+func (ps *parts) check(in *input) error {
+	if ps.total == 0 {
+		err := fmt.Errorf("no records: %d rows were read and %d skipped", in.read, in.skipped)
+		if len(in.bad) > 0 {
+			err = fmt.Errorf("%w, the first because of\n%w", err, in.bad[0])
+		}
+		return err
+	}
+	for _, part := range ps.list {
+		if part.writer.Rows() == 0 {
+			return &pipeline.FieldError{
+				Field: "split",
+				Err:   fmt.Errorf("of %d records, none falls into %s, whose share is %.3g", ps.total, part.name, part.share),
+				Hint:  "the split follows the records' content; raise the share or add records",
+			}
+		}
+	}
+	return nil
+}
+
+func (ps *parts) close() error {
+	var errs []error
+	for _, part := range ps.list {
+		if part.writer != nil {
+			errs = append(errs, part.writer.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
