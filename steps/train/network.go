@@ -1,0 +1,93 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/autograd"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+)
+
+// network computes loss and gradients of one microbatch at a time. It is
+// compiled once, for the largest microbatch; smaller ones leave the rest of the
+// rows zero.
+type network struct {
+	training *decoder.Training
+	program  *autograd.Program
+	x        []float32 // embeddings [tokens, Hidden] that enter the first block; nil when they are trained
+	names    []string  // of what is trained
+	shapes   [][]int
+	params   [][]float32
+	grads    [][]float32 // of the last microbatch
+}
+
+// op is what decoder's ops have in common.
+type op interface {
+	autograd.Op
+	Inputs() []decoder.Tensor
+}
+
+// newNetwork joins the ops for microbatches of at most tokens tokens.
+func newNetwork(w *weightSet, tokens, threads int) (*network, error) {
+	n := &network{training: decoder.NewTraining(w.model, tokens, threads)}
+	b := autograd.New()
+	var wrt []*autograd.Value
+	trained := map[string]*autograd.Value{}
+	apply := func(o op, x ...*autograd.Value) *autograd.Value {
+		for _, t := range o.Inputs() {
+			v, ok := trained[t.Name] // a tied matrix is trained by two ops
+			if !ok {
+				v = b.Input(t.Name, t.Shape, w.get(t.Name))
+				trained[t.Name], wrt = v, append(wrt, v)
+				n.names, n.shapes, n.params = append(n.names, t.Name), append(n.shapes, t.Shape), append(n.params, w.get(t.Name))
+			}
+			x = append(x, v)
+		}
+		return b.Apply(o, x...)
+	}
+	var x *autograd.Value
+	if w.full != nil {
+		x = apply(n.training.NewEmbedOp())
+	} else {
+		n.x = make([]float32, tokens*w.cfg.Hidden)
+		x = b.Input("x", []int{tokens, w.cfg.Hidden}, n.x)
+	}
+	for i := range w.cfg.Layers {
+		if w.full != nil {
+			x = apply(n.training.NewFullBlockOp(i), x)
+			continue
+		}
+		x = apply(n.training.NewBlockOp(i, func(module string) (decoder.Adapt, bool) {
+			a, ok := w.adapt[module]
+			return a, ok
+		}), x)
+	}
+	var loss op = n.training.NewLossOp()
+	if w.full != nil {
+		loss = n.training.NewFullLossOp()
+	}
+	var err error
+	if n.program, err = b.Compile(apply(loss, x), wrt...); err != nil {
+		return nil, fmt.Errorf("compiling the graph: %w", err)
+	}
+	for i := range wrt {
+		n.grads = append(n.grads, n.program.Grad(i))
+	}
+	return n, nil
+}
+
+// run computes a microbatch of an update with count supervised tokens. It
+// returns the sum of the losses of its tokens, in nats; n.grads hold the
+// gradient of that sum divided by count.
+func (n *network) run(ctx context.Context, b *decoder.Batch, count int) (float64, error) {
+	if err := n.training.SetBatch(b, count); err != nil {
+		return 0, err
+	}
+	if n.x != nil {
+		n.training.Embed(n.x)
+	}
+	if err := n.program.Run(ctx); err != nil {
+		return 0, err
+	}
+	return n.training.Loss(), nil
+}

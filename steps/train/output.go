@@ -1,0 +1,163 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/artifact"
+	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/safetensors"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+	"github.com/pipe-run/pipe/steps/internal/token"
+)
+
+// logFile lists the updates, one JSON object a line.
+const logFile = "training.jsonl"
+
+// dtypes are those in which trained weights can be stored.
+var dtypes = map[string]tensor.DType{"f32": tensor.F32, "bf16": tensor.BF16, "f16": tensor.F16}
+
+// provenance is where model and tokens come from.
+type provenance struct {
+	model, tokens artifact.Provenance
+	digest        string // of the model
+}
+
+// origin reads the provenance of the inputs and makes sure that the tokens are
+// this model's.
+func origin(t *pipeline.Task) (provenance, error) {
+	var p provenance
+	var err error
+	dir := t.In["model"]
+	if p.model, err = artifact.Read(dir); err != nil {
+		return p, fmt.Errorf("reading the model: %w", err)
+	}
+	if p.tokens, err = artifact.Read(t.In["tokens"]); err != nil {
+		return p, fmt.Errorf("reading tokens: %w", err)
+	}
+	if p.digest, err = artifact.Digest(dir); err != nil {
+		return p, err
+	}
+	digest, err := tokenizerDigest(dir)
+	if err != nil {
+		return p, err
+	}
+	for _, name := range []string{"tokens", "validation"} {
+		in, ok := t.In[name]
+		if !ok {
+			continue
+		}
+		from, err := artifact.Read(in)
+		if err != nil {
+			return p, fmt.Errorf("reading %s: %w", name, err)
+		}
+		switch {
+		case digest == "" || from.Tokenizer == "":
+			t.Log.Warn(fmt.Sprintf("nothing says which tokenizer made %s: ids are taken as they are", name))
+		case digest != from.Tokenizer:
+			return p, &pipeline.FieldError{
+				Field: "in." + name, Err: errors.New("made with another tokenizer than the model's"),
+				Hint: "tokenize with in: model of the same model",
+			}
+		}
+	}
+	return p, nil
+}
+
+// tokenizerDigest identifies the model's tokenizer; it is empty for a model without one.
+func tokenizerDigest(dir string) (string, error) {
+	tok, err := token.Load(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the model's tokenizer: %w", err)
+	}
+	return tok.Digest(), nil
+}
+
+// output leaves what was trained in the step's output.
+func (tr *trainer) output(from provenance) error {
+	if tr.weights.full != nil {
+		return tr.writeModel(tr.task.Out["model"], from)
+	}
+	return tr.writeAdapter(tr.task.Out["adapter"], from)
+}
+
+func (tr *trainer) writeAdapter(dir string, from provenance) error {
+	a := tr.weights.lora
+	if s := from.model.Source; s != nil {
+		a.Config.BaseModel = s.Repo
+	}
+	text := fmt.Sprintf("# LoRA adapter\n\nRank %d, alpha %g, trained by pipe for %d updates (training.jsonl).",
+		a.Config.Rank, a.Config.Alpha, tr.done)
+	if err := a.Write(dir, lora.Card{License: from.model.License, Text: text}); err != nil {
+		return fmt.Errorf("writing the adapter: %w", err)
+	}
+	p := artifact.Provenance{
+		Type: pipeline.TypeAdapter, Base: from.digest, TrainedOn: from.model.Quantization,
+		Source: from.model.Source, Tokenizer: from.tokens.Tokenizer, ChatTemplate: from.tokens.ChatTemplate,
+		License: from.model.License,
+	}
+	if from.model.Quantization != nil {
+		p.Original = from.model.Base
+	}
+	return tr.describe(dir, p)
+}
+
+// describe writes provenance and training.jsonl.
+func (tr *trainer) describe(dir string, p artifact.Provenance) error {
+	if err := os.WriteFile(filepath.Join(dir, logFile), tr.log, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", logFile, err)
+	}
+	return artifact.Write(dir, p)
+}
+
+func (tr *trainer) writeModel(dir string, from provenance) error {
+	dtype := dtypes[tr.p.DType]
+	torch, _ := artifact.TorchDType(string(dtype))
+	if err := artifact.RewriteConfig(tr.weights.dir, dir, map[string]any{"torch_dtype": torch, "dtype": nil}); err != nil {
+		return err
+	}
+	if err := artifact.CopySideFiles(tr.weights.dir, dir); err != nil {
+		return err
+	}
+	if err := tr.writeWeights(filepath.Join(dir, "model.safetensors"), dtype); err != nil {
+		return fmt.Errorf("writing the model: %w", err)
+	}
+	p := artifact.Provenance{
+		Type: pipeline.TypeModel, Tokenizer: from.tokens.Tokenizer,
+		ChatTemplate: from.tokens.ChatTemplate, License: from.model.License,
+	}
+	if tr.p.Init != "random" {
+		p.Base, p.Source = from.digest, from.model.Source
+	}
+	return tr.describe(dir, p)
+}
+
+// writeWeights stores the trained tensors, rounded to dtype.
+func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
+	var specs []safetensors.Spec
+	for i, name := range tr.net.names {
+		specs = append(specs, safetensors.Spec{Name: name, DType: dtype, Shape: tr.net.shapes[i]})
+	}
+	w, err := safetensors.Create(path, specs, safetensors.PyTorch())
+	if err != nil {
+		return err
+	}
+	for _, s := range safetensors.Order(specs) {
+		x := tr.weights.get(s.Name)
+		raw := make([]byte, len(x)*dtype.Size())
+		if err := tensor.Encode(raw, dtype, x); err != nil {
+			return errors.Join(err, w.Close())
+		}
+		if err := w.Write(s.Name, raw); err != nil {
+			return errors.Join(err, w.Close())
+		}
+	}
+	return w.Close()
+}

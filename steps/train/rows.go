@@ -1,0 +1,172 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kernel"
+)
+
+// A rowSet is the rows of a tokens artifact that hold something to learn from.
+type rowSet struct {
+	cfg        decoder.Config
+	tokens     *dataset.Tokens
+	number     []int   // of each row, in the artifact
+	length     []int   // its tokens
+	supervised []int   // its supervised tokens
+	quadratic  float64 // sum over documents of length², for the forecast
+	skipped    int     // rows without supervised tokens
+}
+
+// scan reads all rows once and checks them against the model: no id beyond the
+// vocabulary, no document beyond the model's positions, something supervised.
+func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens) (*rowSet, error) {
+	r := &rowSet{cfg: cfg, tokens: tokens}
+	for i := range tokens.Len() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b, err := r.read(nil, i)
+		if err != nil {
+			return nil, err
+		}
+		if b.ids == nil {
+			r.skipped++
+			continue
+		}
+		batch, err := b.batch(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", i, err)
+		}
+		if len(batch.Rows) == 0 {
+			r.skipped++
+			continue
+		}
+		for _, s := range batch.Spans {
+			n := float64(s.End - s.Start)
+			r.quadratic += float64(n * n)
+		}
+		r.number = append(r.number, i)
+		r.length = append(r.length, len(b.ids))
+		r.supervised = append(r.supervised, len(batch.Rows))
+	}
+	if len(r.number) == 0 {
+		return nil, fmt.Errorf("none of %d rows holds a supervised token", tokens.Len())
+	}
+	return r, nil
+}
+
+// document is rows joined into one sequence; attention does not cross from one
+// document to the next, so that no row depends on its neighbours and none is padded.
+type document struct {
+	ids, positions []int32
+	labels         []int64
+}
+
+func (d *document) batch(cfg decoder.Config) (*decoder.Batch, error) {
+	return decoder.NewBatch(cfg, d.ids, d.positions, d.labels)
+}
+
+// read appends row i of the artifact to d, without padding. A nil d begins a new one.
+func (r *rowSet) read(d *document, i int) (*document, error) {
+	if d == nil {
+		d = &document{}
+	}
+	row, err := r.tokens.Row(i)
+	if err != nil {
+		return nil, err
+	}
+	lo, hi, err := unpadded(row.AttentionMask)
+	if err != nil {
+		return nil, fmt.Errorf("row %d: %w", i, err)
+	}
+	d.ids = append(d.ids, row.InputIDs[lo:hi]...)
+	d.labels = append(d.labels, row.Labels[lo:hi]...)
+	if row.PositionIDs != nil {
+		if lo > 0 {
+			return nil, fmt.Errorf("row %d: padding before packed documents", i)
+		}
+		d.positions = append(d.positions, row.PositionIDs[:hi]...)
+		return d, nil
+	}
+	for p := range hi - lo {
+		d.positions = append(d.positions, int32(p))
+	}
+	return d, nil
+}
+
+// unpadded returns the range of tokens in a mask that is zero before and after it.
+func unpadded(mask []int8) (lo, hi int, err error) {
+	for lo < len(mask) && mask[lo] == 0 {
+		lo++
+	}
+	hi = len(mask)
+	for hi > lo && mask[hi-1] == 0 {
+		hi--
+	}
+	if slices.Contains(mask[lo:hi], 0) {
+		return 0, 0, errors.New("attention_mask is zero between tokens")
+	}
+	return lo, hi, nil
+}
+
+// join returns a microbatch of the rows listed by their place in r.
+func (r *rowSet) join(places []int) (*decoder.Batch, error) {
+	d := &document{}
+	for _, p := range places {
+		var err error
+		if d, err = r.read(d, r.number[p]); err != nil {
+			return nil, err
+		}
+	}
+	return d.batch(r.cfg)
+}
+
+// count returns the supervised tokens of the rows listed by their place.
+func (r *rowSet) count(places []int) (n int) {
+	for _, p := range places {
+		n += r.supervised[p]
+	}
+	return n
+}
+
+// longest returns the largest number of tokens that n rows can have together.
+func (r *rowSet) longest(n int) (sum int) {
+	lengths := slices.Clone(r.length)
+	slices.Sort(lengths)
+	for _, l := range lengths[max(0, len(lengths)-n):] {
+		sum += l
+	}
+	return sum
+}
+
+// An order says which rows an update sees: those of an epoch in a random order
+// of its own, cut into updates and those into microbatches.
+type order struct {
+	rows                int
+	perUpdate, perMicro int
+	updates             int // per epoch
+	seed                uint64
+	epoch               int // whose order is in places
+	places              []int
+}
+
+func newOrder(rows int, p *Params) *order {
+	updates, _ := p.updates(rows)
+	return &order{rows: rows, perUpdate: p.rowsPerUpdate(), perMicro: p.BatchSize, updates: updates, seed: p.Seed, epoch: -1}
+}
+
+// update returns the microbatches of update i, counted from 0, as places of rows.
+func (o *order) update(i int) [][]int {
+	if epoch := i / o.updates; epoch != o.epoch {
+		o.epoch = epoch
+		o.places = kernel.Rand(o.seed, "train/order", uint64(epoch)).Perm(o.rows)
+	}
+	lo := i % o.updates * o.perUpdate
+	hi := min(o.rows, lo+o.perUpdate)
+	return slices.Collect(slices.Chunk(o.places[lo:hi], o.perMicro))
+}

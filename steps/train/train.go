@@ -1,0 +1,90 @@
+// Package train implements the train step: LoRA, QLoRA and full-parameter
+// training of llama models.
+//
+//	params.go     what the user asks for
+//	rows.go       token rows: checked, ordered and cut into microbatches
+//	weights.go    what is trained, and its first values
+//	network.go    one microbatch as a graph: decoder's ops joined by autograd
+//	loop.go       updates, validation, checkpoints
+//	checkpoint.go what a killed training continues from
+//	output.go     the adapter or model, and training.jsonl
+//	estimate.go   the forecast for pipe plan
+//
+// Equal inputs give equal bytes on any machine, with any number of threads, and
+// however often training was interrupted.
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+)
+
+// Kind is the train step.
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("train", 1, run)
+	k.Estimate = estimate
+	return k
+}
+
+func run(ctx context.Context, p Params, t *pipeline.Task) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	cfg, err := decoder.ReadConfig(t.In["model"])
+	if err != nil {
+		return fmt.Errorf("reading the model: %w", err)
+	}
+	from, err := origin(t)
+	if err != nil {
+		return err
+	}
+	rows, done, err := openRows(ctx, cfg, t.In["tokens"], "tokens")
+	if err != nil {
+		return err
+	}
+	defer done()
+	var validation *rowSet
+	if dir, ok := t.In["validation"]; ok {
+		var done func() error
+		if validation, done, err = openRows(ctx, cfg, dir, "validation"); err != nil {
+			return err
+		}
+		defer done()
+	}
+	if rows.skipped > 0 {
+		t.Log.Info(fmt.Sprintf("%d rows hold no supervised token and are left out", rows.skipped))
+	}
+	w, err := newWeights(cfg, p, t)
+	if err != nil {
+		return err
+	}
+	tr, err := newTrainer(cfg, p, t, w, rows, validation)
+	if err != nil {
+		return err
+	}
+	defer tr.close()
+	if err := tr.run(ctx); err != nil {
+		return err
+	}
+	return tr.output(from)
+}
+
+// openRows reads and checks a tokens input.
+func openRows(ctx context.Context, cfg decoder.Config, dir, name string) (*rowSet, func() error, error) {
+	tokens, err := dataset.OpenTokens(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	rows, err := scan(ctx, cfg, tokens)
+	if err != nil {
+		tokens.Close()
+		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return rows, tokens.Close, nil
+}

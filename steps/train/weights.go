@@ -1,0 +1,183 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kernel"
+	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/weights"
+)
+
+// weightSet is what is trained and what it is trained beside.
+type weightSet struct {
+	cfg   decoder.Config
+	p     Params
+	dir   string         // of the model
+	model *decoder.Model // the frozen base; for method full a skeleton
+	lora  *lora.Adapter  // nil for method full
+	adapt map[string]decoder.Adapt
+	full  map[string][]float32 // by tensor name; nil for lora
+}
+
+// newWeights loads what is frozen and makes room for what is trained.
+func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, error) {
+	w := &weightSet{cfg: cfg, p: p, dir: t.In["model"]}
+	if p.Method == "full" {
+		w.model, w.full = decoder.Skeleton(cfg), map[string][]float32{}
+		for _, t := range cfg.Tensors() {
+			w.full[t.Name] = make([]float32, elements(t.Shape))
+		}
+		return w, nil
+	}
+	modules, err := lora.Match(p.LoRA.Targets, cfg.Modules())
+	if err != nil {
+		return nil, &pipeline.FieldError{Field: "lora.targets", Err: err}
+	}
+	for _, m := range modules {
+		if width := min(m.In, m.Out); p.LoRA.Rank > width {
+			return nil, &pipeline.FieldError{Field: "lora.rank", Err: fmt.Errorf("%d is above the width of %s, a %d×%d matrix", p.LoRA.Rank, m.Path, m.Out, m.In)}
+		}
+	}
+	if w.lora, err = lora.New(modules, p.LoRA.Targets, p.LoRA.Rank, p.LoRA.Alpha, false); err != nil {
+		return nil, err
+	}
+	w.adapt = map[string]decoder.Adapt{}
+	for _, m := range modules {
+		w.adapt[m.Path] = decoder.Adapt{Rank: p.LoRA.Rank, Scale: w.lora.Pairs[m.Path].Scale}
+	}
+	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	return w, nil
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// get returns the trained tensor that an op calls name.
+func (w *weightSet) get(name string) []float32 {
+	if w.full != nil {
+		return w.full[name]
+	}
+	if module, ok := strings.CutSuffix(name, ".lora_A.weight"); ok {
+		return w.lora.Pairs[module].A
+	}
+	module, _ := strings.CutSuffix(name, ".lora_B.weight")
+	return w.lora.Pairs[module].B
+}
+
+// initialise gives everything that is trained its first value.
+func (w *weightSet) initialise() error {
+	switch {
+	case w.lora != nil:
+		w.initialiseLoRA()
+		return nil
+	case w.p.Init == "random":
+		return w.randomise()
+	default:
+		return w.load()
+	}
+}
+
+// initialiseLoRA sets B to zero, so that training starts from the base, and A to
+// uniform numbers within ±1/√in, which is PEFT's Kaiming initialisation.
+func (w *weightSet) initialiseLoRA() {
+	for _, path := range w.lora.Modules() {
+		pair := w.lora.Pairs[path]
+		s := kernel.Rand(w.p.Seed, "train/lora_A/"+path, 0)
+		bound := float32(1 / math.Sqrt(float64(pair.In)))
+		for i := range pair.A {
+			pair.A[i] = bound * (2*s.Float32() - 1)
+		}
+		clear(pair.B)
+	}
+}
+
+// randomise sets matrices to normal numbers of the configuration's
+// initializer_range, as transformers does, and the weights of norms to 1.
+func (w *weightSet) randomise() error {
+	deviation, err := initializerRange(w.dir)
+	if err != nil {
+		return err
+	}
+	for _, t := range w.cfg.Tensors() {
+		x := w.full[t.Name]
+		s := kernel.Rand(w.p.Seed, "train/init/"+t.Name, 0)
+		for i := range x {
+			x[i] = 1
+			if len(t.Shape) > 1 {
+				x[i] = deviation * s.Normal()
+			}
+		}
+	}
+	return nil
+}
+
+// maxConfig bounds config.json, in bytes.
+const maxConfig = 4 << 20
+
+// initializerRange reads the deviation of random weights from a model's
+// config.json; 0.02 if it says nothing.
+func initializerRange(dir string) (float32, error) {
+	f, err := os.Open(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return 0, fmt.Errorf("reading the model: %w", err)
+	}
+	defer f.Close()
+	c := struct {
+		Range float64 `json:"initializer_range"`
+	}{0.02}
+	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&c); err != nil {
+		return 0, fmt.Errorf("config.json: %w", err)
+	}
+	if !(c.Range > 0 && c.Range <= 10) {
+		return 0, fmt.Errorf("config.json: initializer_range is %g", c.Range)
+	}
+	return float32(c.Range), nil
+}
+
+// load copies the model's weights.
+func (w *weightSet) load() error {
+	d, err := weights.Open(w.dir)
+	if err != nil {
+		return fmt.Errorf("reading the model: %w", err)
+	}
+	defer d.Close()
+	if d.Quantized() {
+		return errors.New("the model is quantized: method full trains models of f32, bf16 or f16 weights only")
+	}
+	for _, t := range w.cfg.Tensors() {
+		x, err := d.F32(t.Name)
+		if err != nil {
+			return fmt.Errorf("reading the model: %w", err)
+		}
+		if len(x) != len(w.full[t.Name]) {
+			return fmt.Errorf("reading the model: tensor %s has %d elements; config.json implies %d", t.Name, len(x), len(w.full[t.Name]))
+		}
+		copy(w.full[t.Name], x)
+	}
+	return nil
+}
+
+// scorable returns a model that computes with the trained weights as they are
+// whenever it is used.
+func (w *weightSet) scorable() (*decoder.Model, error) {
+	if w.full != nil {
+		return decoder.FromTensors(w.cfg, w.get)
+	}
+	return w.model, w.model.Attach(w.lora.Lookup)
+}
