@@ -1,9 +1,18 @@
 // Package steps lists every step kind built into pipe.
 package steps
 
-import "github.com/pipe-run/pipe/pipeline"
+import (
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/convert"
+	"github.com/pipe-run/pipe/steps/exec"
+	"github.com/pipe-run/pipe/steps/fetch"
+)
 
 // All returns the built-in kinds. A new step adds one line here.
 func All() pipeline.Kinds {
-	return pipeline.NewKinds()
+	return pipeline.NewKinds(
+		fetch.Kind,
+		convert.Kind,
+		exec.Kind,
+	)
 }
