@@ -6,6 +6,7 @@ import (
 	"github.com/pipe-run/pipe/steps/convert"
 	"github.com/pipe-run/pipe/steps/exec"
 	"github.com/pipe-run/pipe/steps/fetch"
+	"github.com/pipe-run/pipe/steps/train"
 )
 
 // All returns the built-in kinds. A new step adds one line here.
@@ -13,6 +14,7 @@ func All() pipeline.Kinds {
 	return pipeline.NewKinds(
 		fetch.Kind,
 		convert.Kind,
+		train.Kind,
 		exec.Kind,
 	)
 }
