@@ -35,3 +35,6 @@ func Confinement() string {
 	}
 	return "none: the inputs of programs are copied, and inputs are checked after every step"
 }
+
+// Confined reports whether steps are kept from writing outside their folders.
+func Confined() bool { return confined() }

@@ -3,39 +3,19 @@ package run
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/store/disk"
 )
-
-// A Workshop is the part of a store that local execution needs.
-type Workshop interface {
-	pipeline.Store
-
-	// Work returns the folder that belongs to k, which survives kills. Only
-	// the holder of k's lock may use it.
-	Work(k pipeline.Key) string
-
-	// Checkout makes the tree root at dir, which must not exist: as links to
-	// the stored blobs, or as copies when asked.
-	Checkout(ctx context.Context, root pipeline.Digest, dir string, copies bool) error
-
-	// Commit stores the tree at dir. Symlinks and special files are errors.
-	Commit(ctx context.Context, dir string, executables bool) (root pipeline.Digest, size int64, err error)
-
-	// Recheck finds blobs below root whose bytes have changed since they
-	// were stored, drops them, and returns their paths in the tree.
-	Recheck(ctx context.Context, root pipeline.Digest) ([]string, error)
-}
 
 // Local executes actions on this machine, each in a child process of this
 // program (`pipe exec-step`).
 type Local struct {
 	Kinds  pipeline.Kinds
-	Store  Workshop
+	Store  *disk.Store
 	Secret func(name string) (string, bool)
 	// Downloads is where pinning leaves what it fetches.
 	Downloads string
@@ -76,13 +56,16 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 	if !ok {
 		return nil, fmt.Errorf("no such kind: %s", a.Kind)
 	}
-	dir := l.Store.Work(a.Key())
+	dir, err := l.Store.Work(a.Key())
+	if err != nil {
+		return nil, err
+	}
 	if err := l.prepare(ctx, dir, kind, a, threads); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)
 	}
 	usage, err := l.child(ctx, dir, kind, a, emit)
-	if lost := l.recheck(a); lost != nil {
-		err = errors.Join(err, lost)
+	if lost := l.release(dir); lost != nil {
+		err = lost
 	}
 	if err != nil {
 		clear(dir, stateDir, logFile)
@@ -100,6 +83,9 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 // prepare makes an empty folder for a, keeping what an earlier attempt saved
 // in state/.
 func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *pipeline.Action, threads int) error {
+	if _, err := l.Store.Release(ctx, filepath.Join(dir, inDir)); err != nil {
+		return err
+	}
 	clear(dir, stateDir)
 	for _, sub := range []string{inDir, outDir, tmpDir, stateDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
@@ -114,10 +100,13 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 		s.Downloads = l.Downloads
 	}
 	// A program that nothing confines must not reach the store through a link.
-	copies := kind.HostTools && !confined()
+	var how disk.CheckoutOptions
+	if kind.HostTools && !confined() {
+		how.Mode = disk.Clone
+	}
 	for name, art := range a.Inputs {
 		s.Inputs[name] = art.Type
-		if err := l.Store.Checkout(ctx, art.Root, filepath.Join(dir, inDir, name), copies); err != nil {
+		if err := l.Store.Checkout(ctx, art.Root, filepath.Join(dir, inDir, name), how); err != nil {
 			return fmt.Errorf("input %s: %w", name, err)
 		}
 	}
@@ -133,18 +122,16 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	return os.WriteFile(filepath.Join(dir, specFile), b, 0o666)
 }
 
-// recheck looks for inputs that the child changed. What it finds is no
-// longer in the store, so that nobody computes with it.
-func (l *Local) recheck(a *pipeline.Action) error {
-	ctx := context.Background() // even after an interrupt
-	for name, art := range a.Inputs {
-		changed, err := l.Store.Recheck(ctx, art.Root)
-		if err != nil {
-			return fmt.Errorf("checking input %s afterwards: %w", name, err)
-		}
-		if len(changed) > 0 {
-			return fmt.Errorf("it wrote into its input %s (%s): that was dropped from the cache; the next run makes it again", name, changed[0])
-		}
+// release takes the inputs away and looks for what the child changed in them.
+// That is no longer in the store, so that nobody computes with it.
+func (l *Local) release(dir string) error {
+	in := filepath.Join(dir, inDir)
+	changed, err := l.Store.Release(context.Background(), in) // even after an interrupt
+	if err != nil {
+		return fmt.Errorf("checking the inputs afterwards: %w", err)
+	}
+	if len(changed) > 0 {
+		return fmt.Errorf("it wrote into its input %s: that was dropped from the cache, and the next run makes it again", changed[0])
 	}
 	return nil
 }
@@ -152,7 +139,7 @@ func (l *Local) recheck(a *pipeline.Action) error {
 func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pipeline.Result, error) {
 	r := &pipeline.Result{Outputs: map[string]pipeline.Artifact{}}
 	for name, typ := range a.Outputs {
-		root, size, err := l.Store.Commit(ctx, filepath.Join(dir, outDir, name), typ == pipeline.TypeFiles)
+		root, size, err := l.Store.Commit(ctx, filepath.Join(dir, outDir, name), disk.CommitOptions{Executable: typ == pipeline.TypeFiles})
 		if err != nil {
 			return nil, fmt.Errorf("storing output %s: %w", name, err)
 		}

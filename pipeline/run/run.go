@@ -288,7 +288,7 @@ func (s *scheduler) inputs(n *pipeline.Node) plan.Known {
 func (s *scheduler) finish(ctx context.Context, out outcome, byName map[string]*plan.Item) {
 	it := out.item
 	switch {
-	case out.err != nil && ctx.Err() != nil && errors.Is(out.err, context.Canceled):
+	case out.err != nil && ctx.Err() != nil:
 		s.end.Interrupted++
 		s.settle(it, pipeline.Interrupted, "interrupted", nil, false)
 	case out.err != nil:

@@ -1,0 +1,338 @@
+package run_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/run"
+	"github.com/pipe-run/pipe/pipeline/store/disk"
+)
+
+// TestMain lets the test binary be the child that Local starts, and the
+// parent that a test kills.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "exec-step" {
+		os.Exit(run.Child(context.Background(), os.Args[2], testKinds(), run.LocalStreams()))
+	}
+	if dir := os.Getenv("PIPE_TEST_PARENT"); dir != "" {
+		parentMain(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// badParams say how a step of kind "bad" misbehaves.
+type badParams struct {
+	Do   string `json:"do"`
+	Path string `json:"path"`
+}
+
+func testKinds() pipeline.Kinds {
+	bad := pipeline.Define("bad", 1, misbehave)
+	bad.HostTools = true
+	return pipeline.NewKinds(bad)
+}
+
+func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
+	t.Log.Info("doing", "what", p.Do)
+	switch p.Do {
+	case "well":
+		t.Emit(pipeline.Metric{Name: "threads", Value: float64(t.Threads)})
+		return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("fine"), 0o666)
+	case "nothing":
+		return nil
+	case "fail":
+		return &pipeline.FieldError{Field: "do", Err: errors.New("asked to fail"), Hint: "ask for something else"}
+	case "panic":
+		var none []int
+		_ = none[len(p.Do)]
+	case "exit":
+		fmt.Fprintln(os.Stderr, "last words")
+		os.Exit(7)
+	case "write-input":
+		return tamper(filepath.Join(t.In["in"], "data.json"))
+	case "write-outside":
+		return os.WriteFile(p.Path, []byte("escaped"), 0o666)
+	case "remember":
+		file := filepath.Join(t.State, "seen")
+		if _, err := os.Stat(file); err == nil {
+			return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("resumed"), 0o666)
+		}
+		if err := os.WriteFile(file, nil, 0o666); err != nil {
+			return err
+		}
+		os.Exit(9)
+	case "hang":
+		cmd := exec.Command("sleep", "600")
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		pids := fmt.Sprintf("%d %d", os.Getpid(), cmd.Process.Pid)
+		if err := os.WriteFile(filepath.Join(t.State, "pids"), []byte(pids), 0o666); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+// tamper writes into a file however it is protected.
+func tamper(path string) error {
+	os.Chmod(path, 0o666)
+	return os.WriteFile(path, []byte("tampered"), 0o666)
+}
+
+// A place is a disk store with a Local on it.
+type place struct {
+	store *disk.Store
+	local *run.Local
+	logs  []string
+}
+
+func newPlace(t *testing.T, dir string) *place {
+	t.Helper()
+	store, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return &place{store: store, local: &run.Local{Kinds: testKinds(), Store: store, Secret: os.LookupEnv}}
+}
+
+func badAction(do, path string) *pipeline.Action {
+	params, _ := json.Marshal(badParams{do, path})
+	n := &pipeline.Node{Name: "x", Kind: "bad", Params: params, Full: params}
+	return &pipeline.Action{
+		Node: n, Kind: "bad", Version: 1, Params: params,
+		Inputs: map[string]pipeline.Artifact{}, Outputs: map[string]string{"out": "files"},
+	}
+}
+
+func (p *place) execute(ctx context.Context, a *pipeline.Action) (*pipeline.Result, error) {
+	return p.local.Execute(ctx, a, 3, func(e pipeline.Event) {
+		if f, ok := e.Fact.(pipeline.Log); ok {
+			p.logs = append(p.logs, f.Level+": "+f.Message)
+		}
+	})
+}
+
+func TestLocalRuns(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	r, err := p.execute(t.Context(), badAction("well", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := p.store.FS(r.Outputs["out"].Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := files.Open("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	if b.ReadFrom(f); b.String() != "fine" {
+		t.Errorf("output is %q", &b)
+	}
+	if r.Usage.PeakMemory < 1<<20 || r.Usage.Seconds <= 0 {
+		t.Errorf("usage %+v", r.Usage)
+	}
+	if len(p.logs) != 1 || p.logs[0] != "info: doing what=well" {
+		t.Errorf("logs %q", p.logs)
+	}
+	if r.Log.IsZero() {
+		t.Error("the log was not stored")
+	}
+}
+
+func TestLocalFailures(t *testing.T) {
+	for _, c := range []struct{ do, want string }{
+		{"nothing", "left nothing in its output out"},
+		{"fail", "do: asked to fail"},
+		{"panic", "internal error: runtime error: index out of range"},
+		{"exit", "last words"},
+	} {
+		p := newPlace(t, t.TempDir())
+		_, err := p.execute(t.Context(), badAction(c.do, ""))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %q", c.do, err, c.want)
+		}
+	}
+	p := newPlace(t, t.TempDir())
+	_, err := p.execute(t.Context(), badAction("fail", ""))
+	var field *pipeline.FieldError
+	if !errors.As(err, &field) || field.Field != "do" || field.Hint == "" {
+		t.Errorf("the parameter to blame got lost: %v", err)
+	}
+}
+
+// TestLocalProtectsInputs checks that a step which writes into its input
+// fails, and that the store does not serve what it wrote.
+func TestLocalProtectsInputs(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	root, err := putTree(t.Context(), p.store, "precious")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := badAction("write-input", "")
+	a.Inputs["in"] = pipeline.Artifact{Type: "files", Root: root}
+	if _, err := p.execute(t.Context(), a); err == nil {
+		t.Error("a step that wrote into its input succeeded")
+	}
+	files, err := p.store.FS(root)
+	if errors.Is(err, pipeline.ErrNotFound) {
+		return // dropped: the next run makes it again
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := files.Open("data.json")
+	if errors.Is(err, pipeline.ErrNotFound) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	if b.ReadFrom(f); b.String() != `"precious"` {
+		t.Errorf("the store serves %q", &b)
+	}
+}
+
+func TestLocalWritesOutside(t *testing.T) {
+	if !run.Confined() {
+		t.Skip("this system cannot confine a step: " + run.Confinement())
+	}
+	path := filepath.Join(t.TempDir(), "escaped")
+	p := newPlace(t, t.TempDir())
+	if _, err := p.execute(t.Context(), badAction("write-outside", path)); err == nil {
+		t.Error("a step that wrote outside succeeded")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("it wrote outside")
+	}
+}
+
+func TestLocalKeepsState(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	a := badAction("remember", "")
+	if _, err := p.execute(t.Context(), a); err == nil {
+		t.Fatal("the first attempt was to die")
+	}
+	if _, err := p.execute(t.Context(), a); err != nil {
+		t.Fatalf("the second attempt did not find the state of the first: %v", err)
+	}
+}
+
+func TestLocalStopsWhenAsked(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	a := badAction("hang", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	var pids []int
+	go func() {
+		pids = waitForPIDs(t, p.store, a)
+		cancel()
+	}()
+	_, err := p.execute(ctx, a)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	waitGone(t, pids)
+}
+
+// parentMain runs a hanging step in dir until it is killed.
+func parentMain(dir string) {
+	store, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		panic(err)
+	}
+	local := &run.Local{Kinds: testKinds(), Store: store, Secret: os.LookupEnv}
+	local.Execute(context.Background(), badAction("hang", ""), 1, func(pipeline.Event) {})
+	os.Exit(0)
+}
+
+// TestOrphansDie kills a parent with SIGKILL and checks that its child and
+// the program that the child started are gone within a second.
+func TestOrphansDie(t *testing.T) {
+	dir := t.TempDir()
+	p := newPlace(t, dir)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(self)
+	parent.Env = append(os.Environ(), "PIPE_TEST_PARENT="+dir)
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pids := waitForPIDs(t, p.store, badAction("hang", ""))
+	parent.Process.Kill()
+	parent.Wait()
+	waitGone(t, pids)
+}
+
+func waitForPIDs(t *testing.T, store *disk.Store, a *pipeline.Action) []int {
+	dir, err := store.Work(a.Key())
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	for range 500 {
+		if b, err := os.ReadFile(filepath.Join(dir, "state", "pids")); err == nil && len(b) > 0 {
+			var pids []int
+			for s := range strings.FieldsSeq(string(b)) {
+				pid, _ := strconv.Atoi(s)
+				pids = append(pids, pid)
+			}
+			return pids
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the child never started")
+	return nil
+}
+
+// waitGone fails unless every process ends within a second.
+func waitGone(t *testing.T, pids []int) {
+	t.Helper()
+	if len(pids) != 2 {
+		t.Fatalf("pids %v", pids)
+	}
+	for range 50 {
+		alive := 0
+		for _, pid := range pids {
+			if syscall.Kill(pid, 0) == nil && !zombie(pid) {
+				alive++
+			}
+		}
+		if alive == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("processes %v are still there after a second", pids)
+}
+
+// zombie reports whether a process has ended but nobody has waited for it.
+func zombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return os.IsNotExist(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return strings.HasPrefix(rest, "Z")
+}
