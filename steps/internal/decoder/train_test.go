@@ -198,7 +198,9 @@ func TestLoRAGradients(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr := NewTraining(m, 20, 2)
-		adapt := func(module string) (Adapt, bool) { return Adapt{Rank: 3, Scale: 0.5}, module != "model.layers.1.mlp.up_proj" }
+		adapt := func(module string) (Adapt, bool) {
+			return Adapt{Rank: 3, Scale: 0.5}, module != "model.layers.1.mlp.up_proj"
+		}
 		var blocks []op
 		for i := range c.Layers {
 			b := tr.NewBlockOp(i, adapt)

@@ -1,0 +1,88 @@
+// Package evaluate implements the evaluate step: loss, perplexity, bits per
+// byte and exact match of a model, with an adapter or without, on records.
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/answer"
+	"github.com/pipe-run/pipe/steps/internal/chat"
+	"github.com/pipe-run/pipe/steps/internal/metric"
+)
+
+// Kind is the evaluate step.
+var Kind = pipeline.Define("evaluate", 1, run)
+
+// Params mirrors schemas/evaluate.cue.
+type Params struct {
+	Template     *answer.Template `json:"template"`
+	Metrics      []string         `json:"metrics"`
+	MaxNewTokens int              `json:"maxNewTokens"`
+	MaxLength    int              `json:"maxLength"`
+	OverLength   string           `json:"overLength"`
+	Limit        int              `json:"limit"`
+}
+
+func run(ctx context.Context, p Params, t *pipeline.Task) error {
+	m, err := answer.Open(t.In["model"], t.In["adapter"], t.Threads)
+	if err != nil {
+		return err
+	}
+	e := evaluation{p: p, t: t, m: m}
+	if err := e.read(ctx); err != nil {
+		return err
+	}
+	names, err := e.metrics()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(names, func(n string) bool { return n != metric.ExactMatch }) {
+		if err := e.score(ctx); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(names, metric.ExactMatch) {
+		if err := e.ask(ctx); err != nil {
+			return err
+		}
+	}
+	return e.write(names)
+}
+
+// metrics returns what to compute.
+func (e *evaluation) metrics() ([]string, error) {
+	textual := e.shape == chat.Text
+	if e.p.Metrics == nil {
+		names := metric.Names()
+		if textual {
+			names = slices.DeleteFunc(names, func(n string) bool { return n == metric.ExactMatch })
+		}
+		return names, nil
+	}
+	if textual && slices.Contains(e.p.Metrics, metric.ExactMatch) {
+		return nil, &pipeline.FieldError{Field: "metrics", Err: fmt.Errorf("exactMatch needs records with an answer, and these are plain text")}
+	}
+	return e.p.Metrics, nil
+}
+
+// write stores the metrics and tells the run of them.
+func (e *evaluation) write(names []string) error {
+	rows := make([]metric.Row, len(e.rows))
+	for i, r := range e.rows {
+		rows[i] = r.Row
+	}
+	sums, err := metric.Summary(names, rows)
+	if err != nil {
+		return err
+	}
+	if e.dropped > 0 {
+		sums["dropped"] = float64(e.dropped)
+	}
+	for _, name := range names {
+		e.t.Emit(pipeline.Metric{Name: name, Value: sums[name]})
+	}
+	return metric.Write(e.t.Out["metrics"], sums, rows)
+}

@@ -1,0 +1,143 @@
+// Package answer opens a model to be asked: its weights with an adapter or
+// without, its tokenizer, and the chat template it was trained with.
+package answer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-run/pipe/steps/internal/artifact"
+	"github.com/pipe-run/pipe/steps/internal/chat"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/token"
+)
+
+// Template is the parameter "template" of a step: "model", "chatml", "alpaca"
+// or {"jinja": source}. The zero Template leaves the choice to the adapter.
+type Template chat.Spec
+
+// UnmarshalJSON reads a name or an object with the key jinja.
+func (t *Template) UnmarshalJSON(b []byte) error {
+	var name string
+	if json.Unmarshal(b, &name) == nil {
+		*t = Template{Kind: name}
+		return nil
+	}
+	var given struct {
+		Jinja string `json:"jinja"`
+	}
+	if err := json.Unmarshal(b, &given); err != nil || given.Jinja == "" {
+		return fmt.Errorf("template: want \"model\", \"chatml\", \"alpaca\" or {jinja: …}")
+	}
+	*t = Template{Kind: chat.Jinja, Jinja: given.Jinja}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (t Template) MarshalJSON() ([]byte, error) {
+	if t.Kind == chat.Jinja {
+		return json.Marshal(map[string]string{"jinja": t.Jinja})
+	}
+	return json.Marshal(t.Kind)
+}
+
+// Model is a model ready to be asked. It is safe for concurrent use.
+type Model struct {
+	*decoder.Model
+	Tokenizer *token.Tokenizer
+	dir       string
+	adapter   artifact.Provenance
+}
+
+// Open opens the model directory dir with the adapter in a directory, "" for
+// none.
+func Open(dir, adapter string, threads int) (*Model, error) {
+	c, err := decoder.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	var a *lora.Adapter
+	if adapter != "" { // before the weights: what does not fit is found at once
+		if a, err = lora.Read(adapter); err != nil {
+			return nil, err
+		}
+		if err := a.Check(c); err != nil {
+			return nil, err
+		}
+	}
+	tok, err := token.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	w, err := decoder.Load(dir, threads, decoder.Infer)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Model: w, Tokenizer: tok, dir: dir}
+	if a == nil {
+		return m, nil
+	}
+	if m.adapter, err = artifact.Read(adapter); err != nil {
+		return nil, err
+	}
+	return m, w.Attach(a.Lookup)
+}
+
+// Template returns the template to use for records of a shape. given is the
+// user's choice. Without one it is the adapter's, if the adapter records one,
+// else the model's own. Records that are no conversations have none.
+func (m *Model) Template(given *Template, shape string) (*chat.Template, error) {
+	if shape != chat.Messages {
+		if given != nil {
+			return nil, fmt.Errorf("a template is for conversations, and these records are of shape %q", shape)
+		}
+		return chat.Plain(m.Tokenizer), nil
+	}
+	if given != nil {
+		return chat.Load(m.dir, m.Tokenizer, chat.Spec(*given))
+	}
+	recorded := m.adapter.ChatTemplate
+	if recorded == nil || recorded.Kind == chat.None {
+		return chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
+	}
+	t, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: recorded.Kind, Jinja: recorded.Jinja})
+	if err != nil {
+		return nil, fmt.Errorf("the adapter's template: %w", err)
+	}
+	if recorded.Digest != "" && recorded.Digest != t.Digest() {
+		return nil, fmt.Errorf("the adapter was trained with another %s template than this model has: say which template to use", recorded.Kind)
+	}
+	return t, nil
+}
+
+// Stops returns the ids that end an answer: the template's and the model's.
+func (m *Model) Stops(t *chat.Template) []int32 {
+	return append(t.StopIDs(), m.Stop...)
+}
+
+// Answer generates greedily after prompt and returns the text, without special
+// tokens. A prompt that leaves no position free gets an empty answer.
+func (m *Model) Answer(ctx context.Context, s *decoder.Session, prompt []int32, l decoder.Limits) (string, error) {
+	if len(prompt) > m.MaxPositions {
+		return "", nil
+	}
+	s.Reset()
+	ids, err := s.Complete(ctx, slices.Clone(prompt), l)
+	if err != nil {
+		return "", err
+	}
+	return m.Tokenizer.Decode(ids, true), nil
+}
+
+// Chats says whether conversations have a template without the user naming
+// one: the adapter records one, or the model has its own.
+func (m *Model) Chats() bool {
+	if t := m.adapter.ChatTemplate; t != nil {
+		return t.Kind != chat.None
+	}
+	_, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
+	return err == nil
+}
