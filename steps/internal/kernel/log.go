@@ -19,7 +19,7 @@ func Log64(x float64) float64 {
 	// log(1+f) = 2 atanh(s) = 2s + s·R with R = 2z/3 + 2z²/5 + …; and 2s = f - s·f, s·f = f²/2 - s·f²/2,
 	// so that the large terms f and f²/2 carry no error of s.
 	r := atanhTail(z)
-	h := float64(0.5*f) * f
+	h := float64(float64(0.5*f) * f)
 	if k == 0 {
 		return f - (h - float64(s*(h+r)))
 	}
