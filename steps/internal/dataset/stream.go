@@ -63,7 +63,7 @@ func newBatches(file *os.File, limit int64) (*batches, error) {
 
 // streamExtent finds the stream of messages in an Arrow file of either format:
 // the whole of it, or what stands between the magic and the footer.
-func streamExtent(file *os.File) (start, length int64, err error) {
+func streamExtent(file shardFile) (start, length int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return 0, 0, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 // datasets saved, at any row. The rows stay on disk; what is held in memory is
 // where the batches are. It may be used from several goroutines at once.
 type Tokens struct {
-	shards  []*os.File
+	shards  []shardFile
 	packed  bool
 	batches []tokenBatch
 	rows    int
@@ -46,14 +47,18 @@ type listColumn struct {
 const maxStateJSON = 16 << 20
 
 // OpenTokens opens the tokens artifact in dir. The caller must Close it.
-func OpenTokens(dir string) (*Tokens, error) {
-	names, err := tokenShards(dir)
+func OpenTokens(dir string) (*Tokens, error) { return OpenTokensFS(os.DirFS(dir)) }
+
+// OpenTokensFS opens the tokens artifact at the root of a file system whose
+// files can be read at any offset ([io.ReaderAt]). The caller must Close it.
+func OpenTokensFS(fsys fs.FS) (*Tokens, error) {
+	names, err := tokenShards(fsys)
 	if err != nil {
 		return nil, fmt.Errorf("opening tokens: %w", err)
 	}
 	t := &Tokens{}
 	for _, name := range names {
-		if err := t.open(filepath.Join(dir, name)); err != nil {
+		if err := t.open(fsys, name); err != nil {
 			t.Close()
 			return nil, fmt.Errorf("opening tokens: %s: %w", name, err)
 		}
@@ -61,18 +66,29 @@ func OpenTokens(dir string) (*Tokens, error) {
 	return t, nil
 }
 
-func (t *Tokens) open(path string) error {
-	file, err := os.Open(path)
+func (t *Tokens) open(fsys fs.FS, name string) error {
+	file, err := fsys.Open(name)
 	if err != nil {
 		return err
 	}
-	t.shards = append(t.shards, file)
+	shard, ok := file.(shardFile)
+	if !ok {
+		file.Close()
+		return errors.New("cannot be read at any offset")
+	}
+	t.shards = append(t.shards, shard)
 	return t.index(len(t.shards) - 1)
 }
 
+// shardFile is an open shard.
+type shardFile interface {
+	fs.File
+	io.ReaderAt
+}
+
 // tokenShards returns the names of the shards that state.json lists.
-func tokenShards(dir string) ([]string, error) {
-	file, err := os.Open(filepath.Join(dir, "state.json"))
+func tokenShards(fsys fs.FS) ([]string, error) {
+	file, err := fsys.Open("state.json")
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +312,7 @@ func decodeInts[T int8 | int32 | int64](b []byte, width int) ([]T, error) {
 
 // messageScan walks the messages of a stream without reading their bodies.
 type messageScan struct {
-	file    *os.File
+	file    io.ReaderAt
 	at, end int64
 }
 
