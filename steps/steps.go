@@ -6,6 +6,7 @@ import (
 	"github.com/pipe-run/pipe/steps/convert"
 	"github.com/pipe-run/pipe/steps/exec"
 	"github.com/pipe-run/pipe/steps/fetch"
+	"github.com/pipe-run/pipe/steps/quantize"
 	"github.com/pipe-run/pipe/steps/train"
 )
 
@@ -14,6 +15,7 @@ func All() pipeline.Kinds {
 	return pipeline.NewKinds(
 		fetch.Kind,
 		convert.Kind,
+		quantize.Kind,
 		train.Kind,
 		exec.Kind,
 	)
