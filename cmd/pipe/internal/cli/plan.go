@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/plan"
+)
+
+// A forecast is what pipe plan says of one step; it is also its JSON.
+type forecast struct {
+	Step     string             `json:"step"`
+	Kind     string             `json:"kind"`
+	State    plan.State         `json:"state"`
+	Reason   string             `json:"reason,omitempty"`
+	Key      string             `json:"key"`
+	Bytes    int64              `json:"bytes"` // of the outputs of a hit
+	Outputs  map[string]string  `json:"outputs"`
+	Estimate *pipeline.Estimate `json:"estimate,omitempty"`
+}
+
+// A planPage is the JSON of pipe plan.
+type planPage struct {
+	Name    string     `json:"name"`
+	File    string     `json:"file"`
+	Hit     int        `json:"hit"`
+	Miss    int        `json:"miss"`
+	Unknown int        `json:"unknown"`
+	Steps   []forecast `json:"steps"`
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var src source
+	var asJSON, exitCode bool
+	cmd := &cobra.Command{
+		Use: "plan FILE [STEP…]", Short: "Say what would run, and why", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			src.file = args[0]
+			page, err := a.plan(cmd.Context(), src, args[1:])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = a.printJSON(page)
+			} else {
+				page.print(a.out)
+			}
+			if err == nil && exitCode && page.Miss+page.Unknown > 0 {
+				err = exitError{exitFailed}
+			}
+			return err
+		},
+	}
+	src.tagFlag(cmd)
+	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 0 when all is cached, 1 when something would run")
+	return cmd
+}
+
+func (a *app) plan(ctx context.Context, src source, targets []string) (*planPage, error) {
+	s, err := a.openPipeline(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.target(targets); err != nil {
+		return nil, err
+	}
+	s.snap = s.snapshot()
+	p := s.planner()
+	items, err := p.Graph(ctx, s.graph)
+	if err != nil {
+		return nil, err
+	}
+	page := &planPage{Name: s.graph.Name, File: s.graph.File, Steps: []forecast{}}
+	for _, it := range items {
+		f, err := newForecast(ctx, p, it)
+		if err != nil {
+			return nil, err
+		}
+		page.add(f)
+	}
+	s.saveSnapshot()
+	return page, nil
+}
+
+func newForecast(ctx context.Context, p *plan.Planner, it *plan.Item) (forecast, error) {
+	f := forecast{
+		Step: it.Node.Name, Kind: it.Node.Kind, State: it.State, Reason: it.Reason, Outputs: map[string]string{},
+	}
+	if !it.Key.IsZero() {
+		f.Key = it.Key.String()
+	}
+	if it.Result != nil {
+		for name, art := range it.Result.Outputs {
+			f.Bytes += art.Size
+			f.Outputs[name] = art.Root.String()
+		}
+	}
+	var err error
+	f.Estimate, err = p.Estimate(ctx, it)
+	return f, err
+}
+
+func (page *planPage) add(f forecast) {
+	page.Steps = append(page.Steps, f)
+	switch f.State {
+	case plan.Hit:
+		page.Hit++
+	case plan.Miss:
+		page.Miss++
+	default:
+		page.Unknown++
+	}
+}
+
+func (page *planPage) print(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range page.Steps {
+		var notes []string
+		if f.Reason != "" {
+			notes = append(notes, f.Reason)
+		}
+		if f.State == plan.Hit {
+			notes = append(notes, view.Bytes(f.Bytes))
+		}
+		if f.Estimate != nil {
+			notes = append(notes, estimateText(f.Estimate))
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Step, f.Kind, f.State, strings.Join(notes, "; "))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "%s: %d hit, %d miss, %d unknown\n", page.Name, page.Hit, page.Miss, page.Unknown)
+}
+
+// estimateText says a forecast of cost in one line.
+func estimateText(e *pipeline.Estimate) string {
+	var parts []string
+	if e.Trainable > 0 {
+		parts = append(parts, fmt.Sprintf("trains %s of %s parameters", view.Count(float64(e.Trainable), ""), view.Count(float64(e.Parameters), "")))
+	}
+	if e.Updates > 0 {
+		parts = append(parts, count(int(e.Updates), "update"))
+	}
+	if e.FLOPs > 0 {
+		parts = append(parts, view.Count(e.FLOPs, "FLOP"))
+	}
+	if e.Memory > 0 {
+		parts = append(parts, "peak "+view.Bytes(e.Memory))
+	}
+	if e.Seconds > 0 {
+		parts = append(parts, "about "+view.Duration(e.Seconds))
+	}
+	return strings.Join(parts, ", ")
+}

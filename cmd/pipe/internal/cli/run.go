@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/plan"
+	"github.com/pipe-run/pipe/pipeline/run"
+)
+
+type runFlags struct {
+	source
+	jobs      int
+	keepGoing bool
+	locked    bool
+	fresh     []string
+	asJSON    bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run FILE [STEP…]", Short: "Run a pipeline, or the named steps and what they need", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.file = args[0]
+			return a.run(cmd.Context(), f, args[1:])
+		},
+	}
+	f.tagFlag(cmd)
+	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 0, "steps at once (default: the cores)")
+	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "after a failure, still run what does not depend on it")
+	cmd.Flags().BoolVar(&f.locked, "locked", false, "refuse sources that pipe.lock does not pin")
+	cmd.Flags().StringArrayVar(&f.fresh, "fresh", nil, "run `STEP` even when its result is cached")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one event a line")
+	return cmd
+}
+
+// run is the main job. With --json the last line is the run's summary,
+// whatever went wrong.
+func (a *app) run(ctx context.Context, f runFlags, targets []string) error {
+	start := time.Now()
+	id := newRunID(start)
+	v := a.view(f.asJSON)
+	end, err := a.runGraph(ctx, id, f, targets, v)
+	if ctx.Err() != nil && err != nil && !errors.Is(err, run.ErrFailed) {
+		err = run.ErrInterrupted
+	}
+	if f.asJSON {
+		for _, p := range problemsToShow(err) {
+			v.Event(pipeline.Event{Time: time.Now(), Fact: pipeline.Trouble{Problem: *p}})
+		}
+	}
+	if f.asJSON || err == nil || errors.Is(err, run.ErrFailed) || errors.Is(err, run.ErrInterrupted) {
+		v.Event(pipeline.Event{Time: time.Now(), Fact: end})
+	}
+	v.Close()
+	if f.asJSON && err != nil {
+		return exitError{codeOf(err)}
+	}
+	return err
+}
+
+// problemsToShow are the errors that no event has said yet.
+func problemsToShow(err error) pipeline.Problems {
+	if err == nil || errors.Is(err, run.ErrFailed) || errors.Is(err, run.ErrInterrupted) {
+		return nil
+	}
+	if ps := problemsOf(err); ps != nil {
+		return ps
+	}
+	return pipeline.Problems{{Message: err.Error()}}
+}
+
+func (a *app) runGraph(ctx context.Context, id string, f runFlags, targets []string, v view.View) (pipeline.RunEnd, error) {
+	end := pipeline.RunEnd{ID: id, Steps: map[string]pipeline.StepSummary{}}
+	if f.jobs < 0 {
+		return end, usagef("-j must be at least 1, got %d", f.jobs)
+	}
+	s, err := a.openPipeline(ctx, f.source)
+	if err != nil {
+		return end, err
+	}
+	defer s.close()
+	if err := s.target(targets); err != nil {
+		return end, err
+	}
+	o, err := s.options(f)
+	if err != nil {
+		return end, err
+	}
+	rec := s.past.record(id, s.graph)
+	o.ID = id
+	o.Emit = func(e pipeline.Event) {
+		rec.event(e)
+		v.Event(e)
+	}
+	s.snap = s.snapshot()
+	end, err = run.Graph(ctx, s.graph, o)
+	rec.end(end, err)
+	s.saveSnapshot()
+	return end, err
+}
+
+// options say how to run, from the flags.
+func (s *session) options(f runFlags) (run.Options, error) {
+	planner := s.planner()
+	planner.Fresh = map[string]bool{}
+	for _, name := range f.fresh {
+		if s.graph.Node(name) == nil {
+			return run.Options{}, usageError{s.noStep(name)}
+		}
+		planner.Fresh[name] = true
+	}
+	downloads, err := s.store.Downloads()
+	if err != nil {
+		downloads = "" // a cache that only reads can still serve hits
+	}
+	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads}
+	o := run.Options{
+		Planner: planner, Execute: local.Execute, Lock: s.store.Lock, Record: s.record,
+		Jobs: f.jobs, KeepGoing: f.keepGoing, Memory: machineMemory(),
+	}
+	if !f.locked {
+		o.Online = &plan.Online{Downloads: downloads, Pinned: s.pins.add}
+	}
+	return o, nil
+}
+
+// record keeps a result, and what it was made from beside it.
+func (s *session) record(ctx context.Context, a *pipeline.Action, r *pipeline.Result) error {
+	if err := s.keepPreimage(ctx, a); err != nil {
+		return err
+	}
+	return s.store.Record(ctx, a.Key(), r)
+}
+
+// view picks how to show a run.
+func (a *app) view(asJSON bool) view.View {
+	if asJSON {
+		return view.JSON(a.out)
+	}
+	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return view.Terminal(f)
+	}
+	return view.Plain(a.out, a.err)
+}
+
+func newRunID(t time.Time) string {
+	return fmt.Sprintf("%s-%s", t.UTC().Format("20060102-150405"), randomID())
+}
