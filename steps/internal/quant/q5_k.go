@@ -9,7 +9,7 @@ func decodeQ5_K(dst []float32, src []byte) {
 	for g := range 4 {
 		s0, m0 := sixBits(scales, 2*g)
 		s1, m1 := sixBits(scales, 2*g+1)
-		d0, d1, min0, min1 := d*s0, d*s1, dmin*m0, dmin*m1
+		d0, d1, min0, min1 := d*s0, d*s1, float32(dmin*m0), float32(dmin*m1)
 		lo, hi := dst[64*g:64*g+32], dst[64*g+32:64*g+64]
 		for i, q := range codes[32*g : 32*g+32] {
 			h := high[i] >> (2 * g)
