@@ -88,15 +88,21 @@ func (m *bpe) merge(w *merger, piece string) {
 			return
 		}
 	}
-	if m.byteLevel {
-		m.byteSymbols(w, piece)
-	} else {
-		m.charSymbols(w, piece)
-	}
+	m.fill(w, piece)
 	if len(w.syms) <= maxRun {
 		m.merges.mergeRun(w)
 	} else {
 		m.merges.mergeHeap(w)
+	}
+}
+
+// fill sets w.syms to the symbols of piece before any merge.
+func (m *bpe) fill(w *merger, piece string) {
+	w.syms = w.syms[:0]
+	if m.byteLevel {
+		m.byteSymbols(w, piece)
+	} else {
+		m.charSymbols(w, piece)
 	}
 }
 

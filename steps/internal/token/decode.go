@@ -171,10 +171,13 @@ func (s *Stream) Flush() string {
 	return s.advance(before, s.t.Decode(s.ids, s.skipSpecial))
 }
 
-// advance keeps the ids just shown as context for those to come: decoders
-// treat the first piece of a text differently.
+// advance keeps the ids just shown as context for those to come, since decoders
+// treat the first piece of a text differently; ids that show nothing are no
+// context, so those before them are kept too.
 func (s *Stream) advance(before, now string) string {
-	s.ids = append(s.ids[:0], s.ids[s.done:]...)
+	if s.t.Decode(s.ids[s.done:], s.skipSpecial) != "" {
+		s.ids = append(s.ids[:0], s.ids[s.done:]...)
+	}
 	s.done = len(s.ids)
 	if len(now) < len(before) {
 		return ""
