@@ -232,11 +232,11 @@ func (s *Store) check(d pipeline.Digest) (stat, error) {
 	if err != nil || ok {
 		return st, err
 	}
-	return s.rehash(d)
+	return s.rehash(context.Background(), d)
 }
 
 // rehash reads the blob d from disk, and keeps or drops it.
-func (s *Store) rehash(d pipeline.Digest) (stat, error) {
+func (s *Store) rehash(ctx context.Context, d pipeline.Digest) (stat, error) {
 	path := s.path("cas", d.String())
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -250,7 +250,7 @@ func (s *Store) rehash(d pipeline.Digest) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	got, _, err := sum(context.Background(), f)
+	got, _, err := sum(ctx, f)
 	if err != nil {
 		return stat{}, err
 	}

@@ -18,8 +18,8 @@ type cached struct {
 	result *pipeline.Result
 	file   stat // of the result file
 	blobs  []sized
-	at     *Snapshot // where the stat data of blobs come from, or nil
-	used   int64     // when gc was last told, seconds since 1970
+
+	used int64 // when gc was last told, seconds since 1970
 }
 
 // Lookup implements [pipeline.Cache]. A hit is a result whose every blob is

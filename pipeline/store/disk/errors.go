@@ -27,7 +27,7 @@ func (s *Store) explain(err error) error {
 // A Report says what was found damaged. The damaged file is gone: what needs
 // it is a miss from now on.
 type Report struct {
-	Kind    string // "blob", "result" or "memo"
+	Kind    string // "blob", "result", "memo" or "file"
 	Name    string // digest, key or file name
 	Problem string
 }

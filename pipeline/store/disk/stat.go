@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,4 +66,10 @@ func (st stat) append(b []byte) []byte {
 func decodeStat(b []byte) stat {
 	u := binary.LittleEndian.Uint64
 	return stat{u(b), u(b[8:]), int64(u(b[16:])), int64(u(b[24:])), int64(u(b[32:]))}
+}
+
+// sharesFile reports whether the file of info has other names.
+func sharesFile(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
 }
