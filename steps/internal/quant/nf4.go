@@ -70,26 +70,34 @@ type nf4Bucket struct {
 	code      uint32  // the code of values at or below it
 }
 
-// nf4Buckets computes the lookup. bucketOf does not decrease with x, which
-// makes the result equal to counting thresholds for every x in [-1, 1].
+// cellMagic is 1.5·2^19: added to a value in [-1, 1] it leaves the value in
+// sixteenths, rounded, in the lowest bits of the sum.
+const cellMagic = 786432
+
+// cellOf is the cell of x in sixteenths, from -16 to 16 for x in [-1, 1]. It
+// does not decrease with x.
+func cellOf(x float32) int32 {
+	return int32(math.Float32bits(x+cellMagic) - 0x49400000)
+}
+
+// nf4Buckets computes the lookup, by the low six bits of the cell. Since cellOf
+// does not decrease, the result equals counting thresholds for every x in [-1, 1].
 func nf4Buckets() *[64]nf4Bucket {
 	var b [64]nf4Bucket
-	for i := range b {
-		b[i].threshold = float32(math.Inf(1))
+	for cell := int32(-32); cell < 32; cell++ {
+		bucket := &b[cell&63]
+		bucket.threshold = float32(math.Inf(1))
 		for _, t := range nf4Thresholds {
-			switch j := bucketOf(t); {
-			case int(j) < i:
-				b[i].code++
-			case int(j) == i:
-				b[i].threshold = t
+			switch c := cellOf(t); {
+			case c < cell:
+				bucket.code++
+			case c == cell:
+				bucket.threshold = t
 			}
 		}
 	}
 	return &b
 }
-
-// bucketOf is the cell of x, from 0 to 32 in [-1, 1].
-func bucketOf(x float32) uint32 { return uint32(int32(float32(x*16)+16)) & 63 }
 
 // QuantizeNF4 quantizes x, the row-major elements of a tensor of the given
 // shape, on up to threads cores; the bits do not depend on threads. Codes and
@@ -135,14 +143,20 @@ func QuantizeNF4(threads int, x []float32, shape []int, opt NF4Options) (*NF4Ten
 func quantizeBlock(dst []byte, x []float32, buckets *[64]nf4Bucket) float32 {
 	absmax := maxAbs(x)
 	scale := 1 / max(absmax, minScale)
-	n := len(x) / 2
-	dst = dst[:(len(x)+1)/2]
-	for i := range dst[:n] {
-		pair := x[2*i : 2*i+2 : 2*i+2]
-		dst[i] = byte(nf4Code(pair[0]*scale, buckets)<<4 | nf4Code(pair[1]*scale, buckets))
+	i := 0
+	for ; i+8 <= len(x); i += 8 {
+		in, out := (*[8]float32)(x[i:]), (*[4]byte)(dst[i/2:])
+		out[0] = byte(nf4Code(in[0]*scale, buckets)<<4 | nf4Code(in[1]*scale, buckets))
+		out[1] = byte(nf4Code(in[2]*scale, buckets)<<4 | nf4Code(in[3]*scale, buckets))
+		out[2] = byte(nf4Code(in[4]*scale, buckets)<<4 | nf4Code(in[5]*scale, buckets))
+		out[3] = byte(nf4Code(in[6]*scale, buckets)<<4 | nf4Code(in[7]*scale, buckets))
 	}
-	if len(x)%2 == 1 {
-		dst[n] = byte(nf4Code(x[2*n]*scale, buckets)<<4 | nf4Code(0, buckets))
+	for ; i < len(x); i += 2 {
+		low := nf4Code(0, buckets)
+		if i+1 < len(x) {
+			low = nf4Code(x[i+1]*scale, buckets)
+		}
+		dst[i/2] = byte(nf4Code(x[i]*scale, buckets)<<4 | low)
 	}
 	return absmax
 }
@@ -150,28 +164,31 @@ func quantizeBlock(dst []byte, x []float32, buckets *[64]nf4Bucket) float32 {
 // nf4Code is the code of a scaled value. Values of a block with a NaN or Inf
 // give some code, never a fault.
 func nf4Code(y float32, buckets *[64]nf4Bucket) uint32 {
-	b := &buckets[bucketOf(y)]
-	code := b.code
+	b := &buckets[cellOf(y)&63]
 	var above uint32
 	if y > b.threshold {
 		above = 1
 	}
-	return code + above
+	return b.code + above
 }
 
 // maxAbs is the largest magnitude in x, compared as bits: a NaN or Inf comes
 // out as such.
 func maxAbs(x []float32) float32 {
-	var m0, m1 uint32
-	for len(x) >= 2 {
-		m0 = max(m0, math.Float32bits(x[0])&0x7fffffff)
-		m1 = max(m1, math.Float32bits(x[1])&0x7fffffff)
-		x = x[2:]
+	const magnitude = 0x7fffffff
+	var m0, m1, m2, m3 uint32
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		in := (*[4]float32)(x[i:])
+		m0 = max(m0, math.Float32bits(in[0])&magnitude)
+		m1 = max(m1, math.Float32bits(in[1])&magnitude)
+		m2 = max(m2, math.Float32bits(in[2])&magnitude)
+		m3 = max(m3, math.Float32bits(in[3])&magnitude)
 	}
-	if len(x) == 1 {
-		m0 = max(m0, math.Float32bits(x[0])&0x7fffffff)
+	for ; i < len(x); i++ {
+		m0 = max(m0, math.Float32bits(x[i])&magnitude)
 	}
-	return math.Float32frombits(max(m0, m1))
+	return math.Float32frombits(max(m0, m1, m2, m3))
 }
 
 // Len is the number of elements.
