@@ -2,10 +2,231 @@ package train
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
+// estimate foretells what a training costs from the model's configuration and
+// the tokens' real lengths. FLOPs are those that the ops execute, a multiply-add
+// counting two.
 func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimate, error) {
-	return nil, nil
+	p, err := pipeline.DecodeParams[Params](q.Params)
+	if err == nil {
+		err = p.check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := configOf(q.Inputs["model"])
+	if err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	f := forecast{cfg: cfg, p: p}
+	if err := f.adapted(); err != nil {
+		return nil, err
+	}
+	e := &pipeline.Estimate{Parameters: cfg.Params(), Trainable: f.trainable()}
+	rows, err := rowsOf(ctx, cfg, q.Inputs["tokens"])
+	if err != nil {
+		return nil, fmt.Errorf("reading tokens: %w", err)
+	}
+	perEpoch, total := p.updates(len(rows.number))
+	epochs := float64(total) / float64(perEpoch)
+	e.Updates = int64(total)
+	e.Tokens = int64(epochs * float64(sum(rows.length)))
+	e.FLOPs = epochs * f.update(rows)
+	if v, ok := q.Inputs["validation"]; ok {
+		held, err := rowsOf(ctx, cfg, v)
+		if err != nil {
+			return nil, fmt.Errorf("reading validation: %w", err)
+		}
+		times := (total + perEpoch - 1) / perEpoch
+		e.FLOPs += float64(times) * f.forward(held)
+	}
+	stored, err := weightBytes(q.Inputs["model"])
+	if err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	e.Memory = f.memory(stored, rows.longest(p.BatchSize))
+	e.Seconds = e.FLOPs / (efficiency * gemmRate(q.Threads))
+	return e, nil
+}
+
+// configOf reads the configuration of a model.
+func configOf(model fs.FS) (decoder.Config, error) {
+	if model == nil {
+		return decoder.Config{}, errors.New("no such input")
+	}
+	f, err := model.Open("config.json")
+	if err != nil {
+		return decoder.Config{}, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxConfig))
+	if err != nil {
+		return decoder.Config{}, err
+	}
+	return decoder.ParseConfig(raw)
+}
+
+func rowsOf(ctx context.Context, cfg decoder.Config, tokens fs.FS) (*rowSet, error) {
+	if tokens == nil {
+		return nil, errors.New("no such input")
+	}
+	t, err := dataset.OpenTokensFS(tokens)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	return scan(ctx, cfg, t)
+}
+
+// weightBytes returns the size of a model's stored weights.
+func weightBytes(model fs.FS) (total int64, err error) {
+	entries, err := fs.ReadDir(model, ".")
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if path.Ext(e.Name()) != ".safetensors" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return 0, err
+		}
+		total += info.Size()
+	}
+	return total, nil
+}
+
+func sum(x []int) (s int) {
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+// forecast counts what a training does.
+type forecast struct {
+	cfg     decoder.Config
+	p       Params
+	linear  float64 // weights of the blocks' linears
+	adapter float64 // weights of the adapter; 0 for method full
+}
+
+// adapted counts weights and refuses targets that name nothing, as the step would.
+func (f *forecast) adapted() error {
+	all := f.cfg.Modules()
+	for _, m := range all {
+		f.linear += float64(m.In * m.Out)
+	}
+	if f.p.LoRA == nil {
+		return nil
+	}
+	modules, err := lora.Match(f.p.LoRA.Targets, all)
+	if err != nil {
+		return &pipeline.FieldError{Field: "lora.targets", Err: err}
+	}
+	for _, m := range modules {
+		f.adapter += float64(f.p.LoRA.Rank * (m.In + m.Out))
+	}
+	return nil
+}
+
+func (f *forecast) trainable() int64 {
+	if f.p.LoRA == nil {
+		return f.cfg.Params()
+	}
+	return int64(f.adapter)
+}
+
+// forward returns the FLOPs of the loss of all rows. Attention is causal: of
+// scores and values, two products, it computes about half.
+func (f *forecast) forward(r *rowSet) float64 {
+	tokens, supervised := float64(sum(r.length)), float64(sum(r.supervised))
+	width := float64(f.cfg.Heads * f.cfg.HeadDim)
+	return 2*tokens*(f.linear+f.adapter) + float64(f.cfg.Layers)*2*r.quadratic*width +
+		2*supervised*float64(f.cfg.VocabSize*f.cfg.Hidden)
+}
+
+// update returns the FLOPs of updates over all rows. The backward pass of a
+// block recomputes its forward one but for the last linear. It then multiplies
+// with every matrix for the gradient of its input, and again for that of the
+// matrix where that is trained. Attention takes five products backward, the
+// scores once more among them; the head has no recomputation.
+func (f *forecast) update(r *rowSet) float64 {
+	tokens, supervised := float64(sum(r.length)), float64(sum(r.supervised))
+	width := float64(f.cfg.Heads * f.cfg.HeadDim)
+	head := 2 * supervised * float64(f.cfg.VocabSize*f.cfg.Hidden)
+	down := float64(f.cfg.Layers * f.cfg.Hidden * f.cfg.Intermediate)
+	flops := 2*f.forward(r) - head - 2*tokens*down // forward and again
+	flops += 2*tokens*f.linear + head              // gradients of inputs
+	flops += float64(f.cfg.Layers) * 5 * r.quadratic * width
+	if f.p.LoRA == nil {
+		return flops + 2*tokens*f.linear + head
+	}
+	return flops + 4*tokens*f.adapter
+}
+
+// memory returns the peak of resident bytes for microbatches of at most tokens
+// tokens over a model whose weights take stored bytes.
+func (f *forecast) memory(stored int64, tokens int) int64 {
+	c := f.cfg
+	trained, copies := f.trainable(), int64(4) // parameters, gradients, two moments
+	if f.p.GradientAccumulation > 1 {
+		copies++
+	}
+	bytes := 4 * trained * copies
+	if f.p.LoRA != nil {
+		bytes += stored
+		if stored > 3*c.Params() { // float32 weights are laid out for both directions
+			bytes += stored
+		}
+	}
+	width := c.Heads * c.HeadDim
+	row := (c.Layers+4)*c.Hidden + // inputs of blocks, gradients, embeddings
+		5*c.Hidden + 8*width + 2*c.KVHeads*c.HeadDim + 6*c.Intermediate // one block's scratch
+	bytes += 4 * int64(tokens) * int64(row)
+	bytes += 4 * headRows * int64(c.VocabSize)
+	return bytes + process
+}
+
+const (
+	// headRows is how many rows of logits exist at a time.
+	headRows = 64
+	// process is the memory of a process that trains nothing.
+	process = 48 << 20
+	// efficiency is the part of the rate of large matrix products that a whole
+	// update reaches.
+	efficiency = 0.6
+)
+
+// gemmRate measures the FLOP/s of matrix products here, in a few milliseconds.
+func gemmRate(threads int) float64 {
+	const m, n, k = 128, 512, 512
+	a, b, c := make([]float32, m*k), make([]float32, n*k), make([]float32, m*n)
+	for i := range a {
+		a[i] = float32(i % 7)
+	}
+	for i := range b {
+		b[i] = float32(i % 5)
+	}
+	best := time.Duration(1<<63 - 1)
+	for range 3 {
+		start := time.Now()
+		tensor.GemmNT(max(1, threads), m, n, k, a, b, c, false)
+		best = min(best, time.Since(start))
+	}
+	return 2 * m * n * k / max(best.Seconds(), 1e-9)
 }

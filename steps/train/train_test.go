@@ -688,3 +688,10 @@ func TestEveryRowOncePerEpoch(t *testing.T) {
 		t.Error("the epochs have one order")
 	}
 }
+
+// oneRow is a document of four tokens that predicts three.
+func oneRow() []dataset.Row {
+	return []dataset.Row{{
+		InputIDs: []int32{1, 2, 3, 4}, AttentionMask: []int8{1, 1, 1, 1}, Labels: []int64{1, 2, 3, 4},
+	}}
+}
