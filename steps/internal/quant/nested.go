@@ -28,7 +28,7 @@ func nest(scales []float32) *Nested {
 		n.Absmax[b] = maxAbs(block)
 		reciprocal := 1 / max(n.Absmax[b], minScale)
 		for i, v := range block {
-			y := v * reciprocal
+			y := float32(v * reciprocal)
 			n.Codes[lo+i] = byte(sort.Search(len(midpoints), func(i int) bool { return midpoints[i] >= y }))
 		}
 	}

@@ -146,19 +146,25 @@ func quantizeBlock(dst []byte, x []float32, buckets *[64]nf4Bucket) float32 {
 	i := 0
 	for ; i+8 <= len(x); i += 8 {
 		in, out := (*[8]float32)(x[i:]), (*[4]byte)(dst[i/2:])
-		out[0] = byte(nf4Code(in[0]*scale, buckets)<<4 | nf4Code(in[1]*scale, buckets))
-		out[1] = byte(nf4Code(in[2]*scale, buckets)<<4 | nf4Code(in[3]*scale, buckets))
-		out[2] = byte(nf4Code(in[4]*scale, buckets)<<4 | nf4Code(in[5]*scale, buckets))
-		out[3] = byte(nf4Code(in[6]*scale, buckets)<<4 | nf4Code(in[7]*scale, buckets))
+		out[0] = nf4Pair(in[0], in[1], scale, buckets)
+		out[1] = nf4Pair(in[2], in[3], scale, buckets)
+		out[2] = nf4Pair(in[4], in[5], scale, buckets)
+		out[3] = nf4Pair(in[6], in[7], scale, buckets)
 	}
 	for ; i < len(x); i += 2 {
-		low := nf4Code(0, buckets)
+		var second float32
 		if i+1 < len(x) {
-			low = nf4Code(x[i+1]*scale, buckets)
+			second = x[i+1]
 		}
-		dst[i/2] = byte(nf4Code(x[i]*scale, buckets)<<4 | low)
+		dst[i/2] = nf4Pair(x[i], second, scale, buckets)
 	}
 	return absmax
+}
+
+// nf4Pair packs the codes of two values. The products are rounded before they
+// are looked up: the conversions keep the compiler from fusing them with a sum.
+func nf4Pair(first, second, scale float32, buckets *[64]nf4Bucket) byte {
+	return byte(nf4Code(float32(first*scale), buckets)<<4 | nf4Code(float32(second*scale), buckets))
 }
 
 // nf4Code is the code of a scaled value. Values of a block with a NaN or Inf
