@@ -7,6 +7,7 @@ import (
 	"github.com/pipe-run/pipe/steps/exec"
 	"github.com/pipe-run/pipe/steps/fetch"
 	"github.com/pipe-run/pipe/steps/quantize"
+	"github.com/pipe-run/pipe/steps/tokenize"
 	"github.com/pipe-run/pipe/steps/train"
 )
 
@@ -16,6 +17,7 @@ func All() pipeline.Kinds {
 		fetch.Kind,
 		convert.Kind,
 		quantize.Kind,
+		tokenize.Kind,
 		train.Kind,
 		exec.Kind,
 	)
