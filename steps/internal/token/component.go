@@ -183,11 +183,7 @@ func readSplitter(c component) (splitter, error) {
 	case "ByteLevel":
 		return byteLevelSplit{prefixSpace: isTrue(c.AddPrefixSpace), regex: isTrue(c.UseRegex)}, nil
 	case "Digits":
-		behavior := contiguous
-		if c.IndividualDigits {
-			behavior = isolated
-		}
-		return matchSplit{next: eachRune(unicode.IsNumber), behavior: behavior}, nil
+		return digitSplit{each: c.IndividualDigits}, nil
 	case "Split":
 		return readSplit(c)
 	case "Punctuation":

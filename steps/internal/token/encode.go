@@ -9,9 +9,8 @@ type scratch struct {
 	ids   []int32
 	spans []Span // filled when track
 
-	pieces, spare []text
-	work          merger
-	cache         cache
+	work  merger
+	cache cache
 }
 
 // maxFree bounds how many scratches wait for the next call.
@@ -29,8 +28,6 @@ func (t *Tokenizer) borrow(track bool) *scratch {
 }
 
 func (t *Tokenizer) giveBack(s *scratch) {
-	clear(s.pieces[:cap(s.pieces)]) // keep no caller's text alive
-	clear(s.spare[:cap(s.spare)])
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.free) < maxFree {
@@ -76,18 +73,11 @@ func (t *Tokenizer) encodePlain(s *scratch, part text) {
 	if part.s == "" {
 		return
 	}
-	pieces := append(s.pieces[:0], part)
-	if t.pre != nil {
-		pieces = t.pre.split(s.spare[:0], part, s.track)
+	if t.pre == nil {
+		t.model.encode(s, part)
+		return
 	}
-	for _, p := range pieces {
-		t.model.encode(s, p)
-	}
-	if t.pre != nil {
-		s.spare = pieces[:0]
-	} else {
-		s.pieces = pieces[:0]
-	}
+	t.pre.split(part, s.track, func(piece text) { t.model.encode(s, piece) })
 }
 
 func (s *scratch) add(id int32, span Span) {

@@ -6,58 +6,53 @@ import (
 	"unicode/utf8"
 )
 
-// splitter cuts text into pretokens, appended to dst. Pretokens are never
-// empty.
+// splitter cuts text into pretokens, given to emit in order. Pretokens are
+// never empty.
 type splitter interface {
-	split(dst []text, t text, track bool) []text
+	split(t text, track bool, emit func(text))
 }
 
 // splitters apply one after another, each to the pretokens of the one before.
 type splitters []splitter
 
-func (all splitters) split(dst []text, t text, track bool) []text {
+func (all splitters) split(t text, track bool, emit func(text)) {
 	if len(all) == 0 {
-		return append(dst, t)
+		emit(t)
+		return
 	}
-	from := len(dst)
-	dst = all[0].split(dst, t, track)
-	for _, next := range all[1:] {
-		var out []text
-		for _, piece := range dst[from:] {
-			out = next.split(out, piece, track)
-		}
-		dst = append(dst[:from], out...)
+	rest := all[1:]
+	if len(rest) > 0 {
+		last := emit
+		emit = func(piece text) { rest.split(piece, track, last) }
 	}
-	return dst
+	all[0].split(t, track, emit)
 }
 
 // scanSplit cuts at the matches of a scanner, which cover everything.
 type scanSplit struct{ scan scanner }
 
-func (p scanSplit) split(dst []text, t text, _ bool) []text {
+func (p scanSplit) split(t text, _ bool, emit func(text)) {
 	for i := 0; i < len(t.s); {
 		end := p.scan(t.s, i)
-		dst = append(dst, t.slice(i, end))
+		emit(t.slice(i, end))
 		i = end
 	}
-	return dst
 }
 
 // byteLevelSplit is the ByteLevel pre-tokenizer without its alphabet, which
 // the model takes care of.
 type byteLevelSplit struct{ prefixSpace, regex bool }
 
-func (p byteLevelSplit) split(dst []text, t text, track bool) []text {
+func (p byteLevelSplit) split(t text, track bool, emit func(text)) {
 	if p.prefixSpace && t.s != "" && t.s[0] != ' ' {
 		t = prepend(" ").normalize(t, track)
 	}
-	if p.regex {
-		return scanSplit{scanGPT2}.split(dst, t, track)
+	switch {
+	case p.regex:
+		scanSplit{scanGPT2}.split(t, track, emit)
+	case t.s != "":
+		emit(t)
 	}
-	if t.s == "" {
-		return dst
-	}
-	return append(dst, t)
 }
 
 // behavior is what becomes of the matches of a split.
@@ -85,11 +80,11 @@ type part struct {
 	match  bool
 }
 
-func (p matchSplit) split(dst []text, t text, _ bool) []text {
+func (p matchSplit) split(t text, _ bool, emit func(text)) {
 	var last part // kept back, empty at first
 	flush := func() {
 		if last.lo < last.hi {
-			dst = append(dst, t.slice(last.lo, last.hi))
+			emit(t.slice(last.lo, last.hi))
 		}
 	}
 	p.parts(t.s, func(now part) {
@@ -108,7 +103,6 @@ func (p matchSplit) split(dst []text, t text, _ bool) []text {
 		}
 	})
 	flush()
-	return dst
 }
 
 // parts calls f for every stretch of s, matches and what lies between.
@@ -122,6 +116,36 @@ func (p matchSplit) parts(s string, f func(part)) {
 			f(part{lo, hi, true})
 		}
 		i = max(hi, lo)
+	}
+}
+
+// digitSplit isolates digits: each one, or each run of them.
+type digitSplit struct{ each bool }
+
+func (p digitSplit) split(t text, _ bool, emit func(text)) {
+	from := 0
+	for i := 0; i < len(t.s); {
+		if b := t.s[i]; b < utf8.RuneSelf && (b < '0' || b > '9') {
+			i++
+			continue
+		}
+		c, n := utf8.DecodeRuneInString(t.s[i:])
+		if !unicode.IsNumber(c) {
+			i += n
+			continue
+		}
+		if from < i {
+			emit(t.slice(from, i))
+		}
+		from, i = i, i+n
+		if !p.each {
+			i = run(t.s, i, isDigit)
+		}
+		emit(t.slice(from, i))
+		from = i
+	}
+	if from < len(t.s) {
+		emit(t.slice(from, len(t.s)))
 	}
 }
 
@@ -161,7 +185,7 @@ func isPunctuation(c rune) bool {
 // wordSplit is the Whitespace pre-tokenizer: \w+|[^\w\s]+, the rest removed.
 type wordSplit struct{}
 
-func (wordSplit) split(dst []text, t text, _ bool) []text {
+func (wordSplit) split(t text, _ bool, emit func(text)) {
 	kind := func(c rune) int {
 		switch {
 		case isWord(c):
@@ -176,15 +200,14 @@ func (wordSplit) split(dst []text, t text, _ bool) []text {
 		k := kind(c)
 		if k != was {
 			if was != 0 {
-				dst = append(dst, t.slice(from, i))
+				emit(t.slice(from, i))
 			}
 			from, was = i, k
 		}
 	}
 	if was != 0 {
-		dst = append(dst, t.slice(from, len(t.s)))
+		emit(t.slice(from, len(t.s)))
 	}
-	return dst
 }
 
 // metaspace replaces spaces by a visible character and may put one in front.
@@ -195,13 +218,14 @@ type metaspace struct {
 	cut    bool // split before every char
 }
 
-func (p metaspace) split(dst []text, t text, track bool) []text {
+func (p metaspace) split(t text, track bool, emit func(text)) {
 	t = replaceLiteral{" ", p.char}.normalize(t, track)
 	if (p.always || p.first && t.base == 0) && !strings.HasPrefix(t.s, p.char) {
 		t = prepend(p.char).normalize(t, track)
 	}
-	if p.cut {
-		return matchSplit{next: eachString(p.char), behavior: mergedWithNext}.split(dst, t, track)
+	if !p.cut {
+		emit(t)
+		return
 	}
-	return append(dst, t)
+	matchSplit{next: eachString(p.char), behavior: mergedWithNext}.split(t, track, emit)
 }

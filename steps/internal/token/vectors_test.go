@@ -100,7 +100,7 @@ func split(t *testing.T, alphabet *byteLevel, component json.RawMessage, s strin
 		t.Fatal(err)
 	}
 	out := []string{}
-	for _, piece := range p.split(nil, text{s: s}, true) {
+	p.split(text{s: s}, true, func(piece text) {
 		if piece.at != nil && len(piece.at) != len(piece.s) {
 			t.Errorf("%s of %q: %q has %d spans", component, s, piece.s, len(piece.at))
 		}
@@ -112,7 +112,7 @@ func split(t *testing.T, alphabet *byteLevel, component json.RawMessage, s strin
 			piece.s = spelled.String()
 		}
 		out = append(out, piece.s)
-	}
+	})
 	return out
 }
 
