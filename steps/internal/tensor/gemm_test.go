@@ -99,3 +99,83 @@ func (p plain) Unpack(dst []float32, row, column int) {
 	}
 	copy(dst, p.m[row*p.columns+column:])
 }
+
+// The exported products agree with each other and do not depend on threads or on how rows are blocked.
+func TestGemmDoesNotDependOnThreads(t *testing.T) {
+	const m, n, k = 150, 70, 12_000 // more than one block of rows
+	r := rand.New(rand.NewPCG(27, 28))
+	a, b := random(r, m*k), random(r, n*k)
+	at, bt := transposed(a, m, k), transposed(b, n, k)
+	want := make([]float32, m*n)
+	GemmNT(1, m, n, k, a, b, want, false)
+	for name, f := range map[string]func(c []float32){
+		"NT":     func(c []float32) { GemmNT(3, m, n, k, a, b, c, false) },
+		"NN":     func(c []float32) { GemmNN(2, m, n, k, a, bt, c, false) },
+		"TN":     func(c []float32) { GemmTN(4, m, n, k, at, bt, c, false) },
+		"packed": func(c []float32) { PackNN(2, n, k, bt).Mul(2, m, a, c, false) },
+	} {
+		c := make([]float32, m*n)
+		f(c)
+		sameBits(t, name, c, want)
+	}
+	one := make([]float32, n)
+	for _, i := range []int{0, 97, m - 1} { // a row alone gives what it gives among others
+		GemmNT(1, 1, n, k, a[i*k:(i+1)*k], b, one, false)
+		sameBits(t, "one row", one, want[i*n:(i+1)*n])
+	}
+}
+
+func transposed(x []float32, rows, columns int) []float32 {
+	y := make([]float32, len(x))
+	for i := range rows {
+		for j := range columns {
+			y[j*rows+i] = x[i*columns+j]
+		}
+	}
+	return y
+}
+
+func TestGemmOfNothing(t *testing.T) {
+	c := []float32{1, 2, 3, 4}
+	GemmNT(2, 2, 2, 0, nil, nil, c, true)
+	if c[0] != 1 {
+		t.Error("adding a product with K = 0 changed C")
+	}
+	GemmNT(2, 2, 2, 0, nil, nil, c, false)
+	sameBits(t, "K = 0", c, make([]float32, 4))
+	GemmNN(2, 0, 3, 3, nil, make([]float32, 9), nil, false)
+}
+
+func TestGemmPanicsOnShortSlices(t *testing.T) {
+	for name, f := range map[string]func(){
+		"a": func() { GemmNT(1, 2, 2, 2, make([]float32, 3), make([]float32, 4), make([]float32, 4), false) },
+		"b": func() { GemmTN(1, 2, 2, 2, make([]float32, 4), make([]float32, 3), make([]float32, 4), false) },
+		"c": func() { GemmNN(1, 2, 2, 2, make([]float32, 4), make([]float32, 4), make([]float32, 3), false) },
+		"p": func() { PackNT(1, 2, 2, make([]float32, 4)).Mul(1, 2, make([]float32, 4), make([]float32, 3), false) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s too short: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func FuzzGemm(f *testing.F) {
+	f.Add(uint64(1), uint8(7), uint8(9), uint16(5), true)
+	f.Add(uint64(2), uint8(1), uint8(40), uint16(300), false)
+	f.Fuzz(func(t *testing.T, seed uint64, m8, n8 uint8, k16 uint16, add bool) {
+		m, n, k := int(m8)%40, int(n8)%70, int(k16)%600
+		r := rand.New(rand.NewPCG(seed, 2))
+		a, b, c := random(r, m*k), random(r, n*k), random(r, m*n)
+		want := reference(m, n, k, func(i, p int) float32 { return a[i*k+p] }, func(p, j int) float32 { return b[j*k+p] }, c, add)
+		for _, tile := range kernel.Tiles() {
+			got := append([]float32(nil), c...)
+			gemm(tile, 1+int(seed%3), m, n, k, left{rows: a, ld: k}, lanesByRow{b, k}, got, add)
+			sameBits(t, tile.Name, got, want)
+		}
+	})
+}
