@@ -80,6 +80,27 @@ func components(stage string, raw json.RawMessage, depth int) ([]component, erro
 	return all, nil
 }
 
+// maxGrowth bounds how many times as long replacements can make a text, which
+// chained ones would otherwise do exponentially.
+const maxGrowth = 64
+
+// growth returns how many times as long stages can make a text of some length.
+func growth[stage any](stages []stage) int {
+	times := 1
+	for _, s := range stages {
+		switch s := any(s).(type) {
+		case replaceLiteral:
+			times *= max(1, (len(s.new)+len(s.old)-1)/len(s.old))
+		case prepend:
+			times *= 1 + len(s)/8
+		}
+		if times > maxGrowth {
+			return times
+		}
+	}
+	return times
+}
+
 func unsupported(stage string, c component) error {
 	return fmt.Errorf("%s %q is not supported", stage, c.Type)
 }
@@ -139,6 +160,9 @@ func readNormalizer(raw json.RawMessage) (normalizer, error) {
 			return nil, unsupported("normalizer", c)
 		}
 		out = append(out, n)
+	}
+	if growth(out) > maxGrowth {
+		return nil, fmt.Errorf("the normalizers can make text more than %d times as long", maxGrowth)
 	}
 	switch len(out) {
 	case 0:
@@ -307,6 +331,9 @@ func readDecoder(raw json.RawMessage, alphabet *byteLevel) ([]decoder, error) {
 			return nil, unsupported("decoder", c)
 		}
 		out = append(out, d)
+	}
+	if growth(out) > maxGrowth {
+		return nil, fmt.Errorf("the decoders can make text more than %d times as long", maxGrowth)
 	}
 	return out, nil
 }
