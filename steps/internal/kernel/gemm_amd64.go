@@ -4,7 +4,7 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go run ./gen gemm_amd64.s
+//go:generate go run ./gen gemm
 
 //go:noescape
 func gemm12x32(k int, a, b, c *float32, ldc int, load int)

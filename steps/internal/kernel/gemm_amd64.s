@@ -4,6 +4,7 @@
 
 #include "textflag.h"
 
+
 // func gemm12x32(k int, a, b, c *float32, ldc int, load int)
 TEXT ·gemm12x32(SB), NOSPLIT, $0-48
 	MOVQ k+0(FP), CX
