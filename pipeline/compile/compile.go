@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -46,7 +47,7 @@ func compileFile(ctx context.Context, path string, opts Options) (*compiler, err
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{source: s, lang: lang}
+	c := newCompiler(s, lang)
 	return c, watch(ctx, opts, c, func() error { return c.compile(opts) })
 }
 
@@ -57,14 +58,29 @@ type compiler struct {
 	world *world
 	graph *pipeline.Graph
 
-	root     cue.Value            // the file unified with #Pipeline
-	places   map[string]*place    // of steps written as literals
-	steps    map[string]cue.Value // by name
-	names    []string             // of steps, in the order of the file
-	nodes    map[string]*pipeline.Node
-	bad      map[string]bool // steps with problems
-	problems pipeline.Problems
-	blamed   []token.Pos // places that problems stand at
+	root        cue.Value            // the file unified with #Pipeline
+	places      map[string]*place    // of steps written as literals
+	steps       map[string]cue.Value // by name
+	names       []string             // of steps, in the order of the file
+	nodes       map[string]*pipeline.Node
+	bad         map[string]bool // steps with problems
+	problems    pipeline.Problems
+	said        map[pipeline.Problem]int // how often, but for the step's name
+	first       map[pipeline.Problem]*pipeline.Problem
+	more        map[*pipeline.Problem]int
+	blamed      []token.Pos         // places that problems stand at
+	tagged      map[*ast.Field]*tag // fields that -t gave a value
+	misnamed    map[string]bool     // fields of the pipeline that a misspelt one was meant to be
+	refsChecked bool
+}
+
+func newCompiler(s *source, lang *language) *compiler {
+	return &compiler{
+		source: s, lang: lang, tagged: map[*ast.Field]*tag{},
+		said:  map[pipeline.Problem]int{},
+		first: map[pipeline.Problem]*pipeline.Problem{},
+		more:  map[*pipeline.Problem]int{},
+	}
 }
 
 func (c *compiler) compile(opts Options) error {

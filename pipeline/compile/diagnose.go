@@ -1,33 +1,523 @@
 package compile
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"cuelang.org/go/cue"
-
-	"github.com/pipe-run/pipe/pipeline"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
 )
 
-func (c *compiler) diagnose(step, path string, v cue.Value, f *field) {
-	c.report(v.Validate(cue.Concrete(true)))
-}
-func (c *compiler) diagnoseStep(name string, v cue.Value, kind *shape) {}
-func (c *compiler) fallback(name string, v cue.Value) {
-	if err := v.Validate(cue.Concrete(true)); err != nil {
-		c.report(err)
-	} else {
-		c.add(c.stepPos(name, v), "", "step %q is wrong", name)
+// arcs iterates over the regular fields of v even when something in v is
+// wrong.
+func arcs(v cue.Value) *arcIterator {
+	it, err := v.Fields(cue.Hidden(true))
+	if err != nil {
+		return &arcIterator{}
 	}
-}
-func (c *compiler) badKind(name string, v, kv cue.Value) {
-	c.add(c.stepPos(name, v), "", "step %q has no kind", name)
-}
-func (c *compiler) unknownKind(name, kind string, kv cue.Value) {
-	c.add(c.valuePos(kv), suggest(kind, c.lang.kindNames()), "unknown kind %q of step %q", kind, name)
-}
-func suggest(s string, from []string) string { return "" }
-func (c *compiler) tooBig(why string) error {
-	return pipeline.Problems{{Pos: pipeline.Pos{File: c.source.name}, Message: "evaluating the file " + why}}
+	return &arcIterator{it}
 }
 
-var _ = strconv.Itoa
+type arcIterator struct{ it *cue.Iterator }
+
+func (a *arcIterator) Next() bool {
+	for a.it != nil && a.it.Next() {
+		if s := a.it.Selector(); s.LabelType() == cue.StringLabel && !s.IsDefinition() {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *arcIterator) Selector() cue.Selector { return a.it.Selector() }
+func (a *arcIterator) Value() cue.Value       { return a.it.Value() }
+
+// diagnoseStep says everything that is wrong with a step of a known kind.
+func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
+	c.checkRefs()
+	c.unknownFields(step, "", v, &field{shape: kind})
+	for _, name := range kind.names() {
+		f, fv := kind.fields[name], v.LookupPath(cue.MakePath(cue.Str(name)))
+		switch name {
+		case "kind":
+		case "in":
+			c.diagnoseInputs(step, fv, f)
+		case "out":
+			if us := c.userConjuncts(fv); len(us) > 0 {
+				c.add(us[0].label(), "", "step %s: out is filled in by pipe and cannot be written", step)
+			}
+		case "needs":
+			c.diagnoseNeeds(step, fv)
+		case "gate":
+			c.diagnoseGate(step, fv)
+		default:
+			c.diagnose(step, name, fv, f)
+		}
+	}
+}
+
+// of names a field in a message.
+func of(step, path string) string {
+	if step == "" {
+		return path
+	}
+	return path + " of step " + step
+}
+
+// diagnose says what is wrong with the field at path of a step, or of the
+// pipeline when step is empty.
+func (c *compiler) diagnose(step, path string, v cue.Value, f *field) {
+	if !v.Exists() && (f == nil || f.optional) {
+		return
+	}
+	us := c.userConjuncts(v)
+	if len(us) == 0 {
+		if f != nil && f.one && !f.optional {
+			c.add(c.enclosing(step, path), "give it exactly one of "+list(f.shape.names(), "or"), "%s is missing", of(step, path))
+			return
+		}
+		c.missing(step, path, v, f)
+		return
+	}
+	if c.isBlamed(us) {
+		return
+	}
+	if f != nil && f.shape != nil && isStruct(us) {
+		c.diagnoseStruct(step, path, v, f, us)
+		return
+	}
+	if f != nil && f.elem != nil && isList(us) && f.shape == nil {
+		c.diagnoseList(step, path, v, f, us)
+		return
+	}
+	c.leaf(step, path, v, us, f)
+}
+
+// missing says that the user must write a field that has no value yet.
+func (c *compiler) missing(step, path string, v cue.Value, f *field) {
+	if f != nil && f.optional || v.Exists() && v.Validate(cue.Concrete(true)) == nil {
+		return
+	}
+	if v.Exists() && v.Validate() != nil {
+		return // follows from another mistake
+	}
+	hint := ""
+	if f != nil {
+		switch ws := c.lang.wants(f); {
+		case len(ws) == 1 && len(ws[0].said) > 0 && ws[0].phrase == "":
+			hint = "it must " + ws[0].said[0]
+		case len(ws) > 0 && !vagueWant(ws):
+			hint = "it must be " + nouns(ws)
+		}
+	}
+	c.add(c.enclosing(step, path), hint, "%s is missing", of(step, path))
+}
+
+func nouns(ws []want) string {
+	var all []string
+	for _, w := range ws {
+		all = append(all, w.String())
+	}
+	return list(all, "or")
+}
+
+func vagueWant(ws []want) bool {
+	return len(ws) == 1 && (ws[0].kind == 0 || ws[0].kind == cue.StructKind || ws[0].kind == cue.ListKind) &&
+		ws[0].phrase == "" && ws[0].literal == ""
+}
+
+// enclosing is where the nearest thing around path is written.
+func (c *compiler) enclosing(step, path string) token.Pos {
+	if step == "" {
+		return token.NoPos
+	}
+	v := c.steps[step]
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '.' {
+			if p := c.places[step]; p != nil && p.fields[path[:i]] != nil {
+				return p.fields[path[:i]].Label.Pos()
+			}
+			if pos := c.labelPos(lookup(v, path[:i])); pos.IsValid() {
+				return pos
+			}
+		}
+	}
+	return c.stepPos(step, v)
+}
+
+// diagnoseStruct looks into a struct that the user wrote as one.
+func (c *compiler) diagnoseStruct(step, path string, v cue.Value, f *field, us []conjunct) {
+	c.unknownFields(step, path, v, f)
+	if f.one {
+		c.exactlyOne(step, path, v, f, us)
+	}
+	for _, name := range f.shape.names() {
+		c.diagnose(step, join(path, name), v.LookupPath(cue.MakePath(cue.Str(name))), f.shape.fields[name])
+	}
+	if f.shape.each == nil {
+		return
+	}
+	for it := arcs(v); it.Next(); {
+		name := it.Selector().Unquoted()
+		if f.shape.fields[name] == nil {
+			c.diagnose(step, join(path, name), it.Value(), f.shape.each)
+		}
+	}
+}
+
+func (c *compiler) exactlyOne(step, path string, v cue.Value, f *field, us []conjunct) {
+	var given []string
+	for it := arcs(v); it.Next(); {
+		if name := it.Selector().Unquoted(); f.shape.fields[name] != nil {
+			given = append(given, name)
+		}
+	}
+	if len(given) == 1 || len(given) == 0 && c.isBlamedWithin(us) {
+		return
+	}
+	got := "has none"
+	if len(given) > 1 {
+		got = "has " + list(given, "and")
+	}
+	c.add(us[0].label(), "", "%s must have exactly one of %s; it %s", of(step, path), list(f.shape.names(), "or"), got)
+}
+
+// diagnoseList looks into a list that the user wrote as one.
+func (c *compiler) diagnoseList(step, path string, v cue.Value, f *field, us []conjunct) {
+	before := len(c.problems)
+	n := 0
+	if it, err := us[0].value.List(); err == nil {
+		for it.Next() {
+			ev := v.LookupPath(cue.MakePath(cue.Index(n)))
+			if ev.Exists() && ev.Validate(cue.Concrete(true)) != nil {
+				c.diagnose(step, path+"."+strconv.Itoa(n), ev, f.elem)
+			}
+			n++
+		}
+	}
+	if len(c.problems) == before && v.Validate(cue.Concrete(true)) != nil {
+		if n == 0 {
+			c.add(us[0].pos(), "", "%s must not be empty", of(step, path))
+			return
+		}
+		c.leaf(step, path, v, us, f)
+	}
+}
+
+// unknownFields refuses what the kind does not know.
+func (c *compiler) unknownFields(step, path string, v cue.Value, f *field) {
+	it := arcs(v)
+	where := path
+	if path == "" {
+		where = "kind " + c.kindOf(c.steps[step])
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		if f.shape.at(name) != nil {
+			continue
+		}
+		pos := c.labelPos(it.Value())
+		if p := c.places[step]; p != nil && p.fields[join(path, name)] != nil {
+			pos = p.fields[join(path, name)].Label.Pos()
+		}
+		if !pos.IsValid() {
+			continue
+		}
+		c.add(pos, c.otherField(step, path, name, f.shape), "unknown field %q of %s, in step %s", name, where, step)
+	}
+}
+
+// otherField guesses which field was meant by an unknown one.
+func (c *compiler) otherField(step, path, name string, sh *shape) string {
+	if s := nearest(name, sh.names()); s != "" {
+		return "did you mean " + strconv.Quote(s) + "?"
+	}
+	kind := c.lang.kinds[c.kindOf(c.steps[step])]
+	if kind == nil {
+		return ""
+	}
+	if other := findField(kind, "", name, 0); other != "" {
+		return "did you mean " + strconv.Quote(other) + "?"
+	}
+	return choose("field", name, userFields(sh))
+}
+
+// findField returns the path of a field called name somewhere below sh.
+func findField(sh *shape, prefix, name string, depth int) string {
+	if sh == nil || depth > 3 {
+		return ""
+	}
+	if f := sh.fields[name]; f != nil {
+		return join(prefix, name)
+	}
+	for _, n := range sh.names() {
+		if n == "out" {
+			continue
+		}
+		if s := findField(sh.fields[n].shape, join(prefix, n), name, depth+1); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// userFields returns the fields of sh that a user writes.
+func userFields(sh *shape) []string {
+	return slices.DeleteFunc(sh.names(), func(s string) bool { return s == "out" })
+}
+
+// leaf says what is wrong with a value that the user wrote.
+func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field) {
+	if v.Validate(cue.Concrete(true)) == nil {
+		return
+	}
+	var given []conjunct
+	for _, u := range us {
+		if err := u.value.Err(); err != nil && !c.incomplete(u.value) {
+			c.wrongValue(step, path, u, f, err)
+			return
+		}
+		if u.value.IsConcrete() {
+			given = append(given, u)
+		}
+	}
+	if len(given) == 0 {
+		c.noValue(step, path, us, f)
+		return
+	}
+	for _, u := range given[1:] {
+		if given[0].value.Kind() != cue.StructKind && !u.value.Equals(given[0].value) {
+			c.twoValues(step, path, given[0], u)
+			return
+		}
+	}
+	var ws []want
+	if f != nil {
+		ws = c.lang.wants(f)
+	}
+	msg, hint := complain(ws, given[0].value)
+	if h := structHint(path, f, given[0].value); h != "" {
+		hint = h
+	}
+	src, _ := given[0].src.(*ast.Field)
+	if h := c.tagHint(src, ws); h != "" {
+		hint = h
+	}
+	c.add(given[0].pos(), hint, "%s%s %s", c.byTag(src), of(step, path), msg)
+}
+
+// structHint shows how a struct is written for which something else is given.
+func structHint(path string, f *field, got cue.Value) string {
+	if f == nil || f.shape == nil || len(f.shape.fields) == 0 || got.Kind() == cue.StructKind {
+		return ""
+	}
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	names := f.shape.names()
+	if len(names) == 1 && got.Kind() == cue.StringKind {
+		return "write " + name + ": " + names[0] + ": " + show(got)
+	}
+	return "write " + name + ": {…} with " + list(names, "or")
+}
+
+// byTag names the -t that gave a field its value.
+func (c *compiler) byTag(f *ast.Field) string {
+	if t := c.tagged[f]; t != nil {
+		return "-t " + t.name + "=" + t.given + ": "
+	}
+	return ""
+}
+
+func (c *compiler) incomplete(v cue.Value) bool {
+	return v.Validate() == nil && v.Validate(cue.Concrete(true)) != nil
+}
+
+// wrongValue says why an expression of the user's has no value at all.
+func (c *compiler) wrongValue(step, path string, u conjunct, f *field, err error) {
+	if src, ok := u.src.(*ast.Field); ok {
+		if t := c.tagged[src]; t != nil {
+			c.refusedTag(t, of(step, path))
+			return
+		}
+	}
+	if c.followsFrom(u) || c.poisoned(u, err) {
+		return
+	}
+	c.reportAt(u.pos(), of(step, path)+": ", err)
+}
+
+// refusedTag says that the field of a tag does not take what -t gave.
+func (c *compiler) refusedTag(t *tag, name string) {
+	x, err := t.parse(t.given)
+	if err != nil {
+		return
+	}
+	got := c.world.schema.Context().BuildExpr(x)
+	ws := dropDefaults(c.lang.alternatives(t.old, 0))
+	msg, hint := complain(ws, got)
+	if h := c.tagHint(t.field, ws); h != "" {
+		hint = h
+	}
+	c.add(fieldPos(&ast.Field{Label: t.field.Label, Value: t.old}), hint, "-t %s=%s: %s %s", t.name, t.given, name, msg)
+}
+
+func (c *compiler) noValue(step, path string, us []conjunct, f *field) {
+	for _, p := range c.chainsIn(us[0].expr()) {
+		if len(p) > 1 && p[0].name == step && joinParts(p[1:]) == path {
+			c.add(us[0].pos(), "", "%s is defined by itself", of(step, path))
+			return
+		}
+	}
+	if why := c.valueless(us[0].expr()); why != "" {
+		c.add(us[0].pos(), "", "%s has no value, because %s", of(step, path), why)
+		return
+	}
+	hint := "give it a value"
+	if src, ok := us[0].src.(*ast.Field); ok {
+		for _, a := range src.Attrs {
+			if key, body := a.Split(); key == "tag" {
+				hint = "give it a value with -t " + tagName(body) + "=…, or a default in the file"
+			}
+		}
+	}
+	c.add(us[0].pos(), hint, "%s has no value, only the constraint %s", of(step, path), source1(us[0].expr()))
+}
+
+// chainsIn returns all references into steps that x holds.
+func (c *compiler) chainsIn(x ast.Expr) (all [][]part) {
+	if x == nil {
+		return nil
+	}
+	ast.Walk(x, func(n ast.Node) bool {
+		if e, ok := n.(ast.Expr); ok {
+			if parts := c.chain(e); len(parts) > 0 {
+				all = append(all, parts)
+				return false
+			}
+		}
+		return true
+	}, nil)
+	return all
+}
+
+func joinParts(ps []part) string {
+	s := ""
+	for _, p := range ps {
+		s = join(s, p.name)
+	}
+	return s
+}
+
+// valueless says which field of the file that x refers to has no value.
+func (c *compiler) valueless(x ast.Expr) (why string) {
+	ast.Walk(x, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		if !ok || why != "" || id.Scope != ast.Node(c.file) {
+			return why == ""
+		}
+		f := topField(c.file, id.Name)
+		if f == nil || x == ast.Expr(id) && false {
+			return true
+		}
+		v := c.world.user.LookupPath(cue.MakePath(c.selector(id.Name)))
+		if !v.Exists() || v.Err() != nil || v.IsConcrete() || v.IncompleteKind() == cue.StructKind {
+			return true
+		}
+		why = id.Name + " has none (" + c.pos(f.Pos()).String() + ")"
+		for _, a := range f.Attrs {
+			if key, body := a.Split(); key == "tag" {
+				why += "; set it with -t " + tagName(body) + "=…"
+			}
+		}
+		return false
+	}, nil)
+	return why
+}
+
+// selector returns the selector of a field of the user's file.
+func (c *compiler) selector(name string) cue.Selector {
+	switch {
+	case strings.HasPrefix(name, "_"):
+		return cue.Hid(name, c.world.inst.ID())
+	case strings.HasPrefix(name, "#"):
+		return cue.Def(name)
+	}
+	return cue.Str(name)
+}
+
+func (c *compiler) twoValues(step, path string, a, b conjunct) {
+	if a.pos() == b.pos() {
+		c.add(b.pos(), `if a comprehension makes this step, put what varies into its name, as in "lora-\(rank)"`,
+			"%s is given two values by the same line, %s and %s", of(step, path), show(a.value), show(b.value))
+		return
+	}
+	c.add(b.pos(), "", "%s is %s here but %s at %s", of(step, path), show(b.value), show(a.value), c.pos(a.pos()))
+}
+
+// isBlamed reports whether a problem is known within the values us.
+func (c *compiler) isBlamed(us []conjunct) bool {
+	for _, u := range us {
+		x := u.expr()
+		if x == nil {
+			continue
+		}
+		if _, ok := x.(*ast.StructLit); ok {
+			continue
+		}
+		if c.blamedIn(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// isBlamedWithin is isBlamed for structs too.
+func (c *compiler) isBlamedWithin(us []conjunct) bool {
+	for _, u := range us {
+		if x := u.expr(); x != nil && c.blamedIn(x) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) blamedIn(x ast.Node) bool {
+	from, to := x.Pos(), x.End()
+	for _, p := range c.blamed {
+		if p.Filename() == from.Filename() && p.Offset() >= from.Offset() && p.Offset() <= to.Offset() {
+			return true
+		}
+	}
+	return false
+}
+
+func isStruct(us []conjunct) bool {
+	for _, u := range us {
+		if _, ok := u.expr().(*ast.StructLit); ok {
+			continue
+		}
+		if u.value.IncompleteKind() != cue.StructKind && !childError(u.value) {
+			return false
+		}
+	}
+	return true
+}
+
+// childError reports whether v is a struct that only holds something wrong.
+func childError(v cue.Value) bool {
+	it, err := v.Fields()
+	return err == nil && it.Next()
+}
+
+func isList(us []conjunct) bool {
+	for _, u := range us {
+		if _, ok := u.expr().(*ast.ListLit); ok {
+			continue
+		}
+		if u.value.IncompleteKind() != cue.ListKind {
+			return false
+		}
+	}
+	return true
+}

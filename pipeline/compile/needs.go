@@ -2,7 +2,6 @@ package compile
 
 import (
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/token"
 )
 
 // rewriteNeeds turns the elements steps.X of every list called needs into
@@ -65,5 +64,3 @@ func (c *compiler) isSteps(x ast.Expr) bool {
 	file, ok := id.Scope.(*ast.File)
 	return ok && file == c.file
 }
-
-var _ = token.NoPos

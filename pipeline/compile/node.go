@@ -276,7 +276,7 @@ func (c *compiler) readOutputs(n *pipeline.Node, v cue.Value) error {
 	}
 	for it.Next() {
 		_, typ, err := readRef(it.Value())
-		if err != nil {
+		if err != nil || it.Value().Err() != nil {
 			return errWrong
 		}
 		n.Outputs[it.Selector().Unquoted()] = typ

@@ -74,6 +74,10 @@ func (c *compiler) cycles(g graph.Graph[string, string]) {
 		if cycle == nil {
 			continue // a step alone
 		}
+		if len(cycle) == 2 {
+			c.add(c.wirePos(start, start), "", "step %s waits for itself", start)
+			continue
+		}
 		c.add(c.wirePos(start, cycle[1]), "", "these steps wait for one another: %s", strings.Join(cycle, " → "))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,15 +14,22 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 )
 
-// add notes a mistake. The same words at the same place count once.
+// stepWord is how messages name a step.
+var stepWord = regexp.MustCompile(`step "?[a-zA-Z0-9_-]+"?`)
+
+// add notes a mistake. The same words at the same place, as a comprehension
+// repeats them for many steps, count once.
 func (c *compiler) add(pos token.Pos, hint, format string, args ...any) {
 	p := &pipeline.Problem{Pos: c.pos(pos), Message: fmt.Sprintf(format, args...), Hint: hint}
-	for _, q := range c.problems {
-		if *p == *q {
-			return
-		}
+	same := *p
+	same.Message = stepWord.ReplaceAllString(same.Message, "step *")
+	same.Hint = ""
+	if c.said[same]++; c.said[same] == 1 {
+		c.problems = append(c.problems, p)
+		c.first[same] = p
+	} else if *c.first[same] != *p {
+		c.more[c.first[same]]++
 	}
-	c.problems = append(c.problems, p)
 	if pos.IsValid() {
 		c.blamed = append(c.blamed, pos)
 	}
@@ -32,6 +40,10 @@ func (c *compiler) done() error {
 	if len(c.problems) == 0 {
 		return nil
 	}
+	for p, n := range c.more {
+		p.Message += fmt.Sprintf(" (and %d more like it)", n)
+	}
+	c.more = nil
 	slices.SortStableFunc(c.problems, func(a, b *pipeline.Problem) int {
 		return cmp.Or(
 			cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
@@ -73,28 +85,9 @@ func promote(err error) errors.Error { return errors.Promote(err, "") }
 
 // syntaxProblems translates what the parser said.
 func (s *source) syntaxProblems(err error) error {
-	c := &compiler{source: s}
+	c := newCompiler(s, nil)
 	c.report(err)
 	return c.done()
 }
 
 func (s *source) problems(err error) error { return s.syntaxProblems(err) }
-
-// report notes every error of CUE that err holds, at the best place it names.
-func (c *compiler) report(err error) {
-	for _, e := range errors.Errors(err) {
-		format, args := e.Msg()
-		var best token.Pos
-		for _, p := range errors.Positions(e) {
-			if isUser(p) {
-				best = p
-				break
-			}
-		}
-		msg := fmt.Sprintf(format, args...)
-		if msg == "" {
-			msg = e.Error()
-		}
-		c.add(best, "", "%s", msg)
-	}
-}

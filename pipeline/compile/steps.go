@@ -15,7 +15,11 @@ func (c *compiler) readName() string {
 	v := c.root.LookupPath(cue.ParsePath("name"))
 	name, err := v.String()
 	if err != nil {
-		c.diagnose("", "name", v, c.lang.pipeline.fields["name"])
+		if len(c.userConjuncts(v)) > 0 {
+			c.diagnose("", "name", v, c.lang.pipeline.fields["name"])
+		} else if !c.misnamed["name"] {
+			c.add(token.NoPos, `for example name: "support-bot"`, "the pipeline has no name")
+		}
 	}
 	return name
 }
@@ -26,8 +30,13 @@ func (c *compiler) readSteps() {
 	c.nodes = map[string]*pipeline.Node{}
 	c.bad = map[string]bool{}
 	c.places = c.findPlaces()
+	c.misnamed = map[string]bool{}
 	c.checkRoot()
 	v := c.root.LookupPath(cue.ParsePath("steps"))
+	if us := c.userConjuncts(v); len(us) > 0 && !isStruct(us) {
+		c.add(us[0].pos(), `write steps: {NAME: {kind: "…", …}, …}`, "steps must be a struct of steps by name, got %s", describe(us[0].value))
+		return
+	}
 	it, err := v.Fields()
 	if err != nil {
 		c.report(v.Err())
@@ -38,7 +47,7 @@ func (c *compiler) readSteps() {
 		c.steps[name] = it.Value()
 		c.names = append(c.names, name)
 	}
-	if len(c.names) == 0 && len(c.problems) == 0 {
+	if len(c.names) == 0 && !c.misnamed["steps"] {
 		pos := token.NoPos
 		if f := topField(c.file, "steps"); f != nil {
 			pos = f.Pos()
@@ -61,7 +70,9 @@ func (c *compiler) checkRoot() {
 		if c.lang.pipeline.at(name) != nil {
 			continue
 		}
+		meant := nearest(name, c.lang.pipeline.names())
 		hint := suggest(name, c.lang.pipeline.names())
+		c.misnamed[meant] = true
 		if hint == "" {
 			hint = "a pipeline has only name and steps; for values of your own write let " + ident(name) +
 				" = …, or a name that begins with _ or #"
