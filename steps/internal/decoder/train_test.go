@@ -31,7 +31,7 @@ func (s store) fill(r *rand.Rand, list []Tensor, mean, spread float64) {
 		}
 		x := make([]float32, n)
 		for i := range x {
-			x[i] = float32(mean + spread*r.NormFloat64())
+			x[i] = float32(mean + float64(spread*(4*r.Float64()-2)))
 		}
 		s[t.Name] = x
 	}
