@@ -101,7 +101,7 @@ func (w *weightSet) initialiseLoRA() {
 		s := kernel.Rand(w.p.Seed, "train/lora_A/"+path, 0)
 		bound := float32(1 / math.Sqrt(float64(pair.In)))
 		for i := range pair.A {
-			pair.A[i] = bound * (2*s.Float32() - 1)
+			pair.A[i] = bound * (float32(2*s.Float32()) - 1)
 		}
 		clear(pair.B)
 	}
