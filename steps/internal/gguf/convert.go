@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
@@ -32,21 +34,21 @@ type Info struct {
 // unpacked and rounded to F16: their own scales are halves, so the rounding
 // (at most 2^-12 of a value) is far below what the format had already lost, and
 // F32 would double the size for nothing. A tensor with values beyond F16's
-// range is written as F32.
-func Convert(ctx context.Context, src, dst string) (Info, error) {
+// range is written as F32. The number of threads changes no bit.
+func Convert(ctx context.Context, threads int, src, dst string) (Info, error) {
 	f, err := Open(src)
 	if err != nil {
 		return Info{}, err
 	}
 	defer f.Close()
-	info, err := f.convert(ctx, dst)
+	info, err := f.convert(ctx, threads, dst)
 	if err != nil {
 		return Info{}, fmt.Errorf("converting %s: %w", src, err)
 	}
 	return info, nil
 }
 
-func (f *File) convert(ctx context.Context, dst string) (Info, error) {
+func (f *File) convert(ctx context.Context, threads int, dst string) (Info, error) {
 	m, err := f.llama()
 	if err != nil {
 		return Info{}, err
@@ -69,7 +71,7 @@ func (f *File) convert(ctx context.Context, dst string) (Info, error) {
 	if files["tokenizer.json"], err = vocab.tokenizer(); err != nil {
 		return Info{}, fmt.Errorf("tokenizer: %w", err)
 	}
-	if m.TorchDType, err = f.writeWeights(ctx, filepath.Join(dst, weightsFile), plan); err != nil {
+	if m.TorchDType, err = f.writeWeights(ctx, threads, filepath.Join(dst, weightsFile), plan); err != nil {
 		return Info{}, err
 	}
 	for name, content := range files {
@@ -103,12 +105,12 @@ func writeJSON(path string, content any) error {
 
 // writeWeights writes the planned tensors, one at a time, and returns the dtype
 // of most elements as torch calls it.
-func (f *File) writeWeights(ctx context.Context, path string, plan []planned) (string, error) {
+func (f *File) writeWeights(ctx context.Context, threads int, path string, plan []planned) (string, error) {
 	byName := map[string]planned{}
 	specs := make([]safetensors.Spec, len(plan))
 	elements := map[tensor.DType]int{}
 	for i, p := range plan {
-		dtype, err := f.target(ctx, p.source)
+		dtype, err := f.target(ctx, threads, p.source)
 		if err != nil {
 			return "", err
 		}
@@ -122,7 +124,7 @@ func (f *File) writeWeights(ctx context.Context, path string, plan []planned) (s
 	}
 	for _, s := range safetensors.Order(specs) {
 		if err = ctx.Err(); err == nil {
-			err = f.writeTensor(w, byName[s.Name], s.DType)
+			err = f.writeTensor(threads, w, byName[s.Name], s.DType)
 		}
 		if err != nil {
 			w.Close()
@@ -145,33 +147,63 @@ func (f *File) writeWeights(ctx context.Context, path string, plan []planned) (s
 const maxHalf = 65504
 
 // target is the dtype that a tensor is written as.
-func (f *File) target(ctx context.Context, t Tensor) (tensor.DType, error) {
+func (f *File) target(ctx context.Context, threads int, t Tensor) (tensor.DType, error) {
 	if dtype, ok := t.Type.Float(); ok {
 		return dtype, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	values, err := f.F32(t)
-	if err != nil {
-		return "", err
-	}
-	for _, v := range values {
-		if !(math.Abs(float64(v)) <= maxHalf) {
-			return tensor.F32, nil
+	var beyond atomic.Bool
+	err := f.unpack(threads, t, func(_ int, values []float32) error {
+		for _, v := range values {
+			if !(math.Abs(float64(v)) <= maxHalf) {
+				beyond.Store(true)
+			}
 		}
+		return nil
+	})
+	if beyond.Load() {
+		return tensor.F32, err
 	}
-	return tensor.F16, nil
+	return tensor.F16, err
+}
+
+// chunk is how many elements are unpacked at a time; a whole number of blocks of any type.
+const chunk = 1 << 16
+
+// unpack calls use for pieces of the tensor's elements, first saying which is
+// the first of each, on up to threads goroutines.
+func (f *File) unpack(threads int, t Tensor, use func(first int, values []float32) error) error {
+	data, err := f.Read(t)
+	if err != nil {
+		return err
+	}
+	n, l := t.Elements(), t.Type.layout()
+	pieces := (n + chunk - 1) / chunk
+	errs := make([]error, pieces)
+	tensor.Parallel(threads, pieces, func(i int) {
+		from, to := i*chunk, min((i+1)*chunk, n)
+		values := make([]float32, to-from)
+		errs[i] = t.Type.decode(values, data[from/l.elements*l.bytes:to/l.elements*l.bytes])
+		if errs[i] == nil {
+			errs[i] = use(from, values)
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	return nil
 }
 
 // writeTensor unpacks, reorders and writes one tensor.
-func (f *File) writeTensor(w *safetensors.Writer, p planned, dtype tensor.DType) error {
+func (f *File) writeTensor(threads int, w *safetensors.Writer, p planned, dtype tensor.DType) error {
 	var data []byte
 	var err error
 	if stored, ok := p.source.Type.Float(); ok && stored == dtype {
 		data, err = f.Read(p.source)
 	} else {
-		data, err = f.unpack(p.source, dtype)
+		data, err = f.repack(threads, p.source, dtype)
 	}
 	if err != nil {
 		return err
@@ -185,13 +217,13 @@ func (f *File) writeTensor(w *safetensors.Writer, p planned, dtype tensor.DType)
 	return nil
 }
 
-func (f *File) unpack(t Tensor, dtype tensor.DType) ([]byte, error) {
-	values, err := f.F32(t)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, len(values)*dtype.Size())
-	return data, tensor.Encode(data, dtype, values)
+// repack returns a tensor's elements as dtype.
+func (f *File) repack(threads int, t Tensor, dtype tensor.DType) ([]byte, error) {
+	data := make([]byte, t.Elements()*dtype.Size())
+	return data, f.unpack(threads, t, func(first int, values []float32) error {
+		at := first * dtype.Size()
+		return tensor.Encode(data[at:at+len(values)*dtype.Size()], dtype, values)
+	})
 }
 
 // unpermute undoes the reordering of query and key rows in llama GGUFs: within

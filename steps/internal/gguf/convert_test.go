@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/internal/shareddata"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
@@ -23,7 +24,7 @@ func convert(t testing.TB, file []byte) (dir string, info Info, err error) {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	info, err = Convert(context.Background(), src, dir)
+	info, err = Convert(context.Background(), 2, src, dir)
 	return dir, info, err
 }
 
@@ -67,7 +68,7 @@ func TestConvertStories(t *testing.T) {
 	src := shareddata.Path(t, "models/stories260K/stories260K-f32.gguf")
 	want := shareddata.Path(t, "models/stories260K/hf")
 	dir := t.TempDir()
-	info, err := Convert(context.Background(), src, dir)
+	info, err := Convert(context.Background(), 2, src, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +172,27 @@ func TestConvertTiny(t *testing.T) {
 }
 
 func TestConvertIsDeterministic(t *testing.T) {
+	file := tinyLlama()
+	blocks := make([]byte, 34*2*chunk/32)
+	for i := range blocks {
+		blocks[i] = byte(i*i) & 63
+	}
+	file.tensor("w", 8, blocks, 2, chunk)
+	src := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(src, file.bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, _ := f.Tensor("w")
+	one, err1 := f.repack(1, w, tensor.F16)
+	three, err3 := f.repack(3, w, tensor.F16)
+	if err1 != nil || err3 != nil || !bytes.Equal(one, three) {
+		t.Errorf("three threads unpack other bytes than one: %v, %v", err1, err3)
+	}
 	first, _, err := convert(t, tinyLlama().bytes())
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +233,7 @@ func TestConvertBlocks(t *testing.T) {
 		}
 		w, _ := f.Tensor("w")
 		dir := t.TempDir()
-		if _, err := f.writeWeights(context.Background(), filepath.Join(dir, weightsFile), []planned{{"w", w, 0}}); err != nil {
+		if _, err := f.writeWeights(context.Background(), 1, filepath.Join(dir, weightsFile), []planned{{"w", w, 0}}); err != nil {
 			t.Fatal(err)
 		}
 		d, err := weights.Open(dir)
@@ -265,7 +287,7 @@ func TestConvertCancelled(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Convert(ctx, src, t.TempDir()); err == nil {
+	if _, err := Convert(ctx, 1, src, t.TempDir()); err == nil {
 		t.Error("a cancelled conversion succeeds")
 	}
 }
@@ -322,13 +344,22 @@ func TestTokenizerBegin(t *testing.T) {
 	}
 }
 
-func FuzzConvert(f *testing.F) {
+func FuzzPlan(f *testing.F) {
 	f.Add(tinyLlama().bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := open(b)
 		if err != nil {
 			return
 		}
-		file.convert(context.Background(), t.TempDir())
+		m, err := file.llama()
+		if err != nil {
+			return
+		}
+		if _, err := file.plan(m); err != nil {
+			return
+		}
+		if v, err := file.vocabulary(m.VocabSize); err == nil {
+			v.tokenizer()
+		}
 	})
 }
