@@ -275,7 +275,7 @@ func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field)
 	}
 	var given []conjunct
 	for _, u := range us {
-		if err := u.value.Err(); err != nil && !c.incomplete(u.value) {
+		if err := u.value.Validate(); err != nil {
 			c.wrongValue(step, path, u, f, err)
 			return
 		}
@@ -298,8 +298,8 @@ func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field)
 		ws = c.lang.wants(f)
 	}
 	msg, hint := complain(ws, given[0].value)
-	if h := structHint(path, f, given[0].value); h != "" {
-		hint = h
+	if hint == "" {
+		hint = shapeHint(path, f, given[0].value)
 	}
 	src, _ := given[0].src.(*ast.Field)
 	if h := c.tagHint(src, ws); h != "" {
@@ -308,17 +308,35 @@ func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field)
 	c.add(given[0].pos(), hint, "%s%s %s", c.byTag(src), of(step, path), msg)
 }
 
-// structHint shows how a struct is written for which something else is given.
-func structHint(path string, f *field, got cue.Value) string {
+// shapeHint shows how a struct or list is written for which something else is
+// given.
+func shapeHint(path string, f *field, got cue.Value) string {
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	if f != nil && f.shape == nil && f.elem != nil && got.Kind() == cue.StringKind {
+		return "write " + name + ": [" + quotedWords(name, got) + "]"
+	}
 	if f == nil || f.shape == nil || len(f.shape.fields) == 0 || got.Kind() == cue.StructKind {
 		return ""
 	}
-	name := path[strings.LastIndexByte(path, '.')+1:]
 	names := f.shape.names()
 	if len(names) == 1 && got.Kind() == cue.StringKind {
 		return "write " + name + ": " + names[0] + ": " + show(got)
 	}
 	return "write " + name + ": {…} with " + list(names, "or")
+}
+
+// quotedWords returns a string as the elements of a list: a command word by
+// word, anything else whole.
+func quotedWords(name string, got cue.Value) string {
+	s, _ := got.String()
+	if name != "command" || strings.ContainsAny(s, `"'\\`) {
+		return show(got)
+	}
+	words := strings.Fields(s)
+	for i, w := range words {
+		words[i] = strconv.Quote(w)
+	}
+	return strings.Join(words, ", ")
 }
 
 // byTag names the -t that gave a field its value.
@@ -341,7 +359,7 @@ func (c *compiler) wrongValue(step, path string, u conjunct, f *field, err error
 			return
 		}
 	}
-	if c.followsFrom(u) || c.poisoned(u, err) {
+	if c.tagRefused(u.expr(), of(step, path)) || c.followsFrom(u) || c.poisoned(u, err) {
 		return
 	}
 	c.reportAt(u.pos(), of(step, path)+": ", err)

@@ -221,6 +221,27 @@ func (t *tag) parse(s string) (ast.Expr, error) {
 	return out, nil
 }
 
+// tagRefused reports whether x refers to a field that does not take what -t
+// gave it, and says so.
+func (c *compiler) tagRefused(x ast.Expr, name string) (refused bool) {
+	if x == nil {
+		return false
+	}
+	ast.Walk(x, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok {
+			for f, t := range c.tagged {
+				if id.Node == ast.Node(f.Value) && id.Node != nil {
+					label, _, _ := ast.LabelName(f.Label)
+					c.refusedTag(t, label)
+					refused = true
+				}
+			}
+		}
+		return !refused
+	}, nil)
+	return refused
+}
+
 // tagHint says that the tag's type is in the way when -t gave a string where
 // a number or a truth value is wanted.
 func (c *compiler) tagHint(f *ast.Field, ws []want) string {

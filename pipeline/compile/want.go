@@ -335,7 +335,7 @@ func complain(ws []want, got cue.Value) (msg, hint string) {
 		}
 	}
 	if len(ws) == 1 && ws[0].phrase == definitionPhrases["#Secret"] {
-		return "must be " + ws[0].phrase, "a secret's value does not belong in a file"
+		return "must be " + ws[0].phrase, "the value of a secret does not belong in a file; put it into the environment"
 	}
 	if len(nouns) == 0 {
 		return "may not be " + show(got), ""

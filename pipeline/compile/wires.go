@@ -317,15 +317,21 @@ func (c *compiler) diagnoseNeeds(step string, v cue.Value) {
 		c.add(us[0].pos(), hint, "needs of step %s must be a list of steps", step)
 		return
 	}
+	told := map[int]bool{}
+	for i := 0; ok && i < len(l.Elts); i++ {
+		if parts := c.chain(l.Elts[i]); len(parts) > 1 {
+			c.add(l.Elts[i].Pos(), "write steps."+parts[0].name, "needs of step %s lists whole steps, not %s", step, source1(l.Elts[i]))
+			told[i] = true
+		}
+	}
 	it, err := us[0].value.List()
 	for i := 0; err == nil && it.Next(); i++ {
 		pos := us[0].pos()
 		if ok && i < len(l.Elts) {
 			pos = l.Elts[i].Pos()
-			if parts := c.chain(l.Elts[i]); len(parts) > 1 {
-				c.add(pos, "write steps."+parts[0].name, "needs of step %s lists whole steps, not %s", step, source1(l.Elts[i]))
-				continue
-			}
+		}
+		if told[i] {
+			continue
 		}
 		c.diagnoseNeed(step, it.Value(), pos)
 	}

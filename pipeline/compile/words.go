@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
@@ -19,7 +20,7 @@ func (c *compiler) report(err error) { c.reportAt(token.NoPos, "", err) }
 // reportAt notes the errors of err that name no place of the user's at pos.
 func (c *compiler) reportAt(pos token.Pos, prefix string, err error) {
 	seen := map[token.Pos]bool{}
-	for _, e := range errors.Errors(err) {
+	for _, e := range worthSaying(errors.Errors(err)) {
 		at := pos
 		for _, p := range errors.Positions(e) {
 			if isUser(p) {
@@ -36,10 +37,42 @@ func (c *compiler) reportAt(pos token.Pos, prefix string, err error) {
 	}
 }
 
+// worthSaying drops errors that follow from others of the same file: what
+// comes after a string that is not closed, the missing end of a broken file,
+// definitions that only a misspelt name leaves unused.
+func worthSaying(all []errors.Error) []errors.Error {
+	unclosed := map[int]bool{}
+	unknown := false
+	for _, e := range all {
+		msg := e.Error()
+		if strings.Contains(msg, "string literal not terminated") {
+			unclosed[e.Position().Line()] = true
+		}
+		unknown = unknown || strings.Contains(msg, "reference \"")
+	}
+	var out []errors.Error
+	for _, e := range all {
+		msg := e.Error()
+		follows := unclosed[e.Position().Line()] && !strings.Contains(msg, "string literal not terminated") ||
+			len(all) > 1 && strings.Contains(msg, "found 'EOF'") ||
+			unknown && strings.Contains(msg, "unreferenced alias or let")
+		if !follows {
+			out = append(out, e)
+		}
+	}
+	if len(out) == 0 {
+		return all
+	}
+	return out
+}
+
 // words says an error of CUE's for people.
 func (c *compiler) words(e errors.Error) (msg, hint string) {
 	format, args := e.Msg()
 	msg = plain(fmt.Sprintf(format, args...))
+	if msg == "import failed" {
+		return c.importWords(e)
+	}
 	if msg == "" {
 		msg = plain(e.Error())
 	}
@@ -48,13 +81,69 @@ func (c *compiler) words(e errors.Error) (msg, hint string) {
 		if m == nil {
 			continue
 		}
-		return t.match.ReplaceAllString(msg, t.msg), c.hint(t, m)
+		hint := c.lineHint(e)
+		if hint == "" {
+			hint = c.hint(t, m)
+		}
+		return t.match.ReplaceAllString(msg, t.msg), hint
 	}
 	return msg, ""
 }
 
+// missingPackage is how the loader says that there is no such package.
+var missingPackage = regexp.MustCompile(`cannot find package "([^"]*)"(?:: (.*))?$`)
+
+// importWords says why an import failed.
+func (c *compiler) importWords(e errors.Error) (msg, hint string) {
+	why := plain(e.Error())
+	m := missingPackage.FindStringSubmatch(why)
+	switch {
+	case m == nil:
+		_, why, _ = strings.Cut(why, "import failed: ")
+		return "the import failed: " + why, ""
+	case strings.Contains(m[2], "cannot find module providing"):
+		module := findModule(c.dir)
+		if module == "" {
+			return fmt.Sprintf("there is no package %q", m[1]),
+				"packages of your own need a file cue.mod/module.cue in the pipeline's folder or above it"
+		}
+		return fmt.Sprintf("there is no package %q", m[1]),
+			"it is neither a folder of this module nor of one that " + c.display(module) + " depends on"
+	}
+	return fmt.Sprintf("there is no package %q: %s", m[1], m[2]), ""
+}
+
+// dashed is a field whose name lacks quotes.
+var dashed = regexp.MustCompile(`^[\s{]*([A-Za-z_]\w*(?:-\w+)+)\s*:`)
+
+// assigned is a field written as other languages do.
+var assigned = regexp.MustCompile(`\b([A-Za-z_]\w*)\s*=\s*["\d\[{]`)
+
+// lineHint recognises mistakes in the line that the parser stumbled over.
+func (c *compiler) lineHint(e errors.Error) string {
+	format, _ := e.Msg()
+	if c.file != nil || !strings.HasPrefix(format, "expected") && !strings.HasPrefix(format, "missing ','") {
+		return ""
+	}
+	lines := bytes.Split(c.src, []byte("\n"))
+	n := e.Position().Line() - 1
+	if n < 0 || n >= len(lines) {
+		return ""
+	}
+	if m := dashed.FindSubmatch(lines[n]); m != nil {
+		return `a name with a dash stands in quotes: "` + string(m[1]) + `"`
+	}
+	if m := assigned.FindSubmatch(lines[n]); m != nil {
+		return "a field has a colon between name and value: " + string(m[1]) + ": …"
+	}
+	return ""
+}
+
 func (c *compiler) hint(t translation, m []string) string {
 	if t.names && c.file != nil {
+		if cue := map[string]string{"True": "true", "False": "false", "None": "null"}[m[1]]; cue != "" {
+			return "write " + cue
+		}
 		if hint := suggest(m[1], scope(c.file)); hint != "" {
 			return hint
 		}
@@ -84,9 +173,16 @@ var translations = []translation{
 	{match: regexp.MustCompile(`^reference "([^"]*)" not found$`), names: true,
 		msg: `unknown name $1`, hint: `text stands in quotes: "$1"`},
 	{match: regexp.MustCompile(`^undefined field: (.*)$`), msg: `there is no field $1`},
-	{match: regexp.MustCompile(`^expected '([A-Z]+)', found (.*)$`), msg: `expected $1, found $2`},
+	{match: regexp.MustCompile(`^expected '([})\]])', found 'EOF'$`), msg: `the file ends, but a $1 is missing`,
+		hint: `every { needs its }, every [ its ]`},
+	{match: regexp.MustCompile(`^expected label or ':', found .*$`), msg: `a colon is missing between a name and its value`,
+		hint: `write name: value`},
+	{match: regexp.MustCompile(`^(?:failed arithmetic: )?division by zero$`), msg: `division by zero`},
+	{match: regexp.MustCompile(`^invalid operands (.*) and (.*) to '(.*)' \(type (.*) and (.*)\)$`),
+		msg: `$1 $3 $2 cannot be computed: one is $4, the other $5`, hint: `to put a value into text write "…\(value)…"`},
+	{match: regexp.MustCompile(`^import failed: cannot find package "(.*)".*$`), msg: `there is no package "$1"`},
 	{match: regexp.MustCompile(`^string literal not terminated$`),
-		msg: `the string is not closed on its line`, hint: `add the missing ", or use """ for text of several lines`},
+		msg: `the string is not closed on its line`, hint: `a quote is missing on this line; text of several lines stands between """ and """`},
 	{match: regexp.MustCompile(`^missing ',' (?:before newline )?in struct literal$`),
 		msg: `a comma or a new line is missing between two fields`},
 	{match: regexp.MustCompile(`^missing ',' (?:before newline )?in list literal$`),
@@ -97,7 +193,6 @@ var translations = []translation{
 	{match: regexp.MustCompile(`^structural cycle$`), msg: `a value that contains itself`},
 	{match: regexp.MustCompile(`^cycle error$`), msg: `a value that is defined by itself`},
 	{match: regexp.MustCompile(`^builtin package "(.*)" undefined$`), msg: `there is no package "$1" in CUE's library`},
-	{match: regexp.MustCompile(`^division by zero$`), msg: `division by zero`},
 }
 
 // scope returns the names that the file defines at its top, with steps.
