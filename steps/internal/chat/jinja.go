@@ -41,11 +41,10 @@ func compile(source string) (e *engine, err error) {
 		return nil, fmt.Errorf("the template is larger than %d KiB", maxSource>>10)
 	}
 	cfg := config.New()
-	cfg.TrimBlocks = true
-	cfg.LeftStripBlocks = true
-	template, err := exec.NewTemplate(rootName, cfg, loader(source), environment())
+	cfg.KeepTrailingNewline = true // rewrite has settled white space
+	template, err := exec.NewTemplate(rootName, cfg, loader(rewrite(source)), environment())
 	if err != nil {
-		return nil, errors.New(shorten(err, source))
+		return nil, errors.New(shorten(err, rewrite(source)))
 	}
 	return &engine{template: template}, nil
 }
@@ -124,10 +123,10 @@ func (l loader) Inherit(string) (loaders.Loader, error) { return l, nil }
 // environment offers the functions, filters, tests and statements of Jinja that
 // are a function of their arguments alone.
 func environment() *exec.Environment {
-	filters := exec.NewFilterSet(map[string]exec.FilterFunction{"tojson": toJSON})
+	filters := exec.NewFilterSet(map[string]exec.FilterFunction{"tojson": toJSON, "items": filterItems})
 	for _, name := range filterNames() {
 		if f, ok := builtins.Filters.Get(name); ok {
-			_ = filters.Register(name, f) // fails only for a name given twice
+			_ = filters.Register(name, listFilter(f)) // fails only for a name given twice
 		}
 	}
 	statements := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{"generation": parseGeneration})
@@ -144,21 +143,20 @@ func environment() *exec.Environment {
 	}
 	return &exec.Environment{
 		Context: exec.NewContext(globals), Filters: filters, Tests: builtins.Tests,
-		ControlStructures: statements, Methods: builtins.Methods,
+		ControlStructures: statements, Methods: methods(),
 	}
 }
 
 // filterNames are the filters of gonja that are kept: not random, not HTML.
 func filterNames() []string {
 	return strings.Fields(`abs attr batch capitalize center count d default dictsort first float format groupby
-		indent int items join last length list lower map max min reject rejectattr replace reverse round safe
+		indent int join last length list lower map max min reject rejectattr replace reverse round safe
 		select selectattr slice sort string sum title trim truncate unique upper wordcount`)
 }
 
-// raised is the message of raise_exception.
-type raised struct{ message string }
-
-func (r raised) Error() string { return r.message }
+// raisedMark stands before the message of raise_exception in what the engine
+// makes of it.
+const raisedMark = "raised by the template: "
 
 // raise is raise_exception(message).
 func raise(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
@@ -166,7 +164,7 @@ func raise(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
 	if len(params.Args) > 0 {
 		message = params.Args[0].String()
 	}
-	return exec.AsValue(raised{message})
+	return exec.AsValue(errors.New(raisedMark + message))
 }
 
 // numbers is range([start,] stop [, step]) as a list.
@@ -190,7 +188,7 @@ func numbers(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
 	if step == 0 {
 		return exec.AsValue(errors.New("range: the step is 0"))
 	}
-	out := []any{}
+	out := list{}
 	for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
 		if len(out) == maxRange {
 			return exec.AsValue(fmt.Errorf("range: more than %d elements", maxRange))
@@ -222,11 +220,10 @@ func parseGeneration(p *parser.Parser, _ *parser.Parser) (nodes.ControlStructure
 // shorten returns what an error of the engine says without the text of the
 // template, which it repeats, and without naming each statement around.
 func shorten(err error, source string) string {
-	var r raised
-	if errors.As(err, &r) {
-		return r.message
-	}
 	s := err.Error()
+	if at := strings.LastIndex(s, raisedMark); at >= 0 {
+		s = s[at:]
+	}
 	if source != "" {
 		s = strings.ReplaceAll(s, source, rootName)
 	}

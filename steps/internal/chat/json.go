@@ -1,126 +1,143 @@
 package chat
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/nikolalohinski/gonja/v2/exec"
 )
 
 // toJSON is the filter tojson as transformers defines it: Python's json.dumps
-// with ensure_ascii=False, so ", " and ": " between, or line breaks with
-// indent; no character is escaped but those JSON must.
+// with ensure_ascii=False. Keys keep their order, ", " and ": " stand between,
+// or line breaks with indent, and no character is escaped but those JSON must.
 func toJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value {
 	if in.IsError() {
 		return in
 	}
-	indent := ""
+	w := jsonWriter{indent: -1}
 	for name, value := range params.KwArgs {
-		switch name {
-		case "indent":
-			if value.IsNil() {
-				continue
-			}
-			if !value.IsInteger() || value.Integer() < 0 || value.Integer() > 16 {
-				return exec.AsValue(errors.New("tojson: indent is not a small number"))
-			}
-			indent = "\n" + strings.Repeat(" ", value.Integer())
-		case "ensure_ascii":
-			if value.IsTrue() {
-				return exec.AsValue(errors.New("tojson: ensure_ascii=true is not supported"))
-			}
+		switch {
+		case name == "indent" && value.IsNil(), name == "ensure_ascii" && !value.IsTrue(), name == "sort_keys" && !value.IsTrue():
+		case name == "indent" && value.IsInteger() && value.Integer() >= 0 && value.Integer() <= 16:
+			w.indent = value.Integer()
 		default:
-			return exec.AsValue(fmt.Errorf("tojson: argument %s is not supported", name))
+			return exec.AsValue(fmt.Errorf("tojson: %s=%s is not supported", name, value.String()))
 		}
 	}
-	simple := in.ToGoSimpleType(false)
-	if err, ok := simple.(error); ok {
-		return exec.AsValue(err)
-	}
-	plain, err := json.Marshal(simple)
-	if err != nil {
+	if err := w.value(in, 0); err != nil {
 		return exec.AsValue(fmt.Errorf("tojson: %w", err))
 	}
-	return exec.AsSafeValue(pythonJSON(plain, indent))
+	return exec.AsSafeValue(w.out.String())
 }
 
-// pythonJSON spaces compact JSON as Python does. indent is "", or a line break
-// and the spaces of one level.
-func pythonJSON(plain []byte, indent string) string {
-	var out strings.Builder
-	depth, quoted := 0, false
-	line := func() {
-		if indent != "" {
-			out.WriteString("\n" + strings.Repeat(indent[1:], depth))
-		}
-	}
-	plain = unescapeHTML(plain)
-	for i := 0; i < len(plain); i++ {
-		c := plain[i]
-		if quoted {
-			out.WriteByte(c)
-			if c == '\\' && i+1 < len(plain) {
-				i++
-				out.WriteByte(plain[i])
-			}
-			quoted = c != '"'
-			continue
-		}
-		switch c {
-		case '"':
-			quoted = true
-			out.WriteByte(c)
-		case '{', '[':
-			out.WriteByte(c)
-			if i+1 < len(plain) && plain[i+1] == c+2 { // empty
-				i++
-				out.WriteByte(plain[i])
-				continue
-			}
-			depth++
-			line()
-		case '}', ']':
-			depth--
-			line()
-			out.WriteByte(c)
-		case ',':
-			out.WriteByte(c)
-			if indent == "" {
-				out.WriteByte(' ')
-			}
-			line()
-		case ':':
-			out.WriteString(": ")
-		default:
-			out.WriteByte(c)
-		}
-	}
-	return out.String()
+// jsonWriter writes values as Python does.
+type jsonWriter struct {
+	out    strings.Builder
+	indent int // spaces of a level; -1: all on one line
 }
 
-// unescapeHTML undoes the escapes that encoding/json adds to what JSON demands.
-func unescapeHTML(plain []byte) []byte {
-	if !bytes.Contains(plain, []byte(`\u`)) {
-		return plain
+func (w *jsonWriter) value(v *exec.Value, depth int) error {
+	switch {
+	case depth > maxDepth:
+		return fmt.Errorf("nested more than %d deep", maxDepth)
+	case v.IsError():
+		return errors.New(v.Error())
+	case v.IsNil():
+		w.out.WriteString("null")
+	case v.IsBool():
+		w.out.WriteString(strconv.FormatBool(v.Bool()))
+	case v.IsInteger():
+		w.out.WriteString(strconv.Itoa(v.Integer()))
+	case v.IsFloat():
+		w.out.WriteString(pythonFloat(v.Float()))
+	case v.IsString():
+		w.quote(v.String())
+	case v.IsDict():
+		return w.dict(v, depth)
+	case v.IsList():
+		return w.items("[]", v.Len(), depth, func(i int) error { return w.value(v.Index(i), depth+1) })
+	default:
+		return errors.New("the value is neither a number, a string, a list nor a dictionary")
 	}
-	out := make([]byte, 0, len(plain))
-	for i := 0; i < len(plain); i++ {
-		if plain[i] != '\\' || i+1 >= len(plain) {
-			out = append(out, plain[i])
-			continue
+	return nil
+}
+
+func (w *jsonWriter) dict(v *exec.Value, depth int) error {
+	pairs := dictItems(v)
+	return w.items("{}", len(pairs), depth, func(i int) error {
+		pair := pairs[i].(list)
+		w.quote(exec.AsValue(pair[0]).String())
+		w.out.WriteString(": ")
+		return w.value(exec.AsValue(pair[1]), depth+1)
+	})
+}
+
+// items writes n elements between brackets.
+func (w *jsonWriter) items(brackets string, n, depth int, element func(int) error) error {
+	w.out.WriteByte(brackets[0])
+	for i := range n {
+		switch {
+		case w.indent >= 0 && i > 0:
+			w.out.WriteByte(',')
+		case i > 0:
+			w.out.WriteString(", ")
 		}
-		if i+6 <= len(plain) {
-			if c, ok := map[string]string{`\u003c`: "<", `\u003e`: ">", `\u0026`: "&", `\u2028`: "\u2028", `\u2029`: "\u2029"}[string(plain[i:i+6])]; ok {
-				out = append(out, c...)
-				i += 5
-				continue
-			}
+		w.line(depth + 1)
+		if err := element(i); err != nil {
+			return err
 		}
-		out = append(out, plain[i], plain[i+1])
-		i++
+		if w.out.Len() > maxOutput {
+			return fmt.Errorf("more than %d MiB", maxOutput>>20)
+		}
 	}
-	return out
+	if n > 0 {
+		w.line(depth)
+	}
+	w.out.WriteByte(brackets[1])
+	return nil
+}
+
+func (w *jsonWriter) line(depth int) {
+	if w.indent >= 0 {
+		w.out.WriteString("\n" + strings.Repeat(" ", w.indent*depth))
+	}
+}
+
+// quote writes a string, escaping quotes, backslashes and control characters.
+func (w *jsonWriter) quote(s string) {
+	w.out.WriteByte('"')
+	for _, c := range s {
+		if at := strings.IndexRune("\"\\\n\r\t\b\f", c); at >= 0 {
+			w.out.WriteByte('\\')
+			w.out.WriteByte(`"\nrtbf`[at])
+		} else if c < ' ' {
+			fmt.Fprintf(&w.out, `\u%04x`, c)
+		} else {
+			w.out.WriteRune(c)
+		}
+	}
+	w.out.WriteByte('"')
+}
+
+// pythonFloat is Python's repr of a float.
+func pythonFloat(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
 }

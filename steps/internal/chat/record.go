@@ -38,15 +38,15 @@ const (
 
 // variables are what a template can refer to.
 func (t *Template) variables(messages []Message, tools string) (map[string]any, error) {
-	list := make([]any, len(messages))
+	all := make(list, len(messages))
 	for i, m := range messages {
 		dict, err := m.dict()
 		if err != nil {
 			return nil, fmt.Errorf("message %d: %w", i+1, err)
 		}
-		list[i] = dict
+		all[i] = dict
 	}
-	vars := map[string]any{"messages": list, "tools": nil, "documents": nil}
+	vars := map[string]any{"messages": all, "tools": nil, "documents": nil}
 	if tools != "" {
 		v, err := readJSON(tools)
 		if err != nil {
@@ -126,16 +126,16 @@ func readValue(d *json.Decoder, depth int) (any, error) {
 }
 
 func readList(d *json.Decoder, depth int) (any, error) {
-	list := []any{}
+	all := list{}
 	for d.More() {
 		v, err := readValue(d, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, v)
+		all = append(all, v)
 	}
 	_, err := d.Token()
-	return list, err
+	return all, err
 }
 
 func readObject(d *json.Decoder, depth int) (any, error) {
