@@ -4,6 +4,7 @@ package quantize
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -88,7 +89,7 @@ func writeConfig(p Params, model, out, compute string) error {
 		"llm_int8_enable_fp32_cpu_offload": false,
 		"llm_int8_has_fp16_weight":         false,
 		"llm_int8_skip_modules":            skipped(),
-		"llm_int8_threshold":               6.0,
+		"llm_int8_threshold":               json.Number("6.0"), // transformers insists on a float
 		"load_in_4bit":                     true,
 		"load_in_8bit":                     false,
 		"quant_method":                     "bitsandbytes",

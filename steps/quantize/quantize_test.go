@@ -172,6 +172,9 @@ func TestSideFiles(t *testing.T) {
 			t.Errorf("quantization_config.%s is %v, want %v", key, got, want)
 		}
 	}
+	if text, err := os.ReadFile(filepath.Join(out, "config.json")); err != nil || !bytes.Contains(text, []byte(`"llm_int8_threshold": 6.0,`)) {
+		t.Errorf("llm_int8_threshold is no float in %s, %v", text, err)
+	}
 	if config.Heads != 4 {
 		t.Error("the rest of config.json is lost")
 	}
