@@ -4,8 +4,10 @@ package steps
 import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/convert"
+	"github.com/pipe-run/pipe/steps/evaluate"
 	"github.com/pipe-run/pipe/steps/exec"
 	"github.com/pipe-run/pipe/steps/fetch"
+	"github.com/pipe-run/pipe/steps/merge"
 	"github.com/pipe-run/pipe/steps/quantize"
 	"github.com/pipe-run/pipe/steps/tokenize"
 	"github.com/pipe-run/pipe/steps/train"
@@ -19,6 +21,8 @@ func All() pipeline.Kinds {
 		quantize.Kind,
 		tokenize.Kind,
 		train.Kind,
+		evaluate.Kind,
+		merge.Kind,
 		exec.Kind,
 	)
 }
