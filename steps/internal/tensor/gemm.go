@@ -39,7 +39,7 @@ const (
 	groupWidth = 128     // columns a unit of work takes at most
 	leftBlock  = 1 << 20 // elements of A packed at a time
 	minRows    = 96      // rows of A packed at a time at least
-	wantUnits  = 16      // units of work a product is cut into where it is large enough
+	wantUnits  = 64      // units of work a product is cut into where it is large enough
 )
 
 // left is A, by rows [m, k] or by columns [k, m]; one of the two is set.
