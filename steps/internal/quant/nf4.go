@@ -143,6 +143,13 @@ func QuantizeNF4(threads int, x []float32, shape []int, opt NF4Options) (*NF4Ten
 func quantizeBlock(dst []byte, x []float32, buckets *[64]nf4Bucket) float32 {
 	absmax := maxAbs(x)
 	scale := 1 / max(absmax, minScale)
+	done := nf4CodesFast(dst, x, scale)
+	nf4Codes(dst[done/2:], x[done:], scale, buckets)
+	return absmax
+}
+
+// nf4Codes packs the codes of x, scaled: what nf4CodesFast equals.
+func nf4Codes(dst []byte, x []float32, scale float32, buckets *[64]nf4Bucket) {
 	i := 0
 	for ; i+8 <= len(x); i += 8 {
 		in, out := (*[8]float32)(x[i:]), (*[4]byte)(dst[i/2:])
@@ -158,7 +165,6 @@ func quantizeBlock(dst []byte, x []float32, buckets *[64]nf4Bucket) float32 {
 		}
 		dst[i/2] = nf4Pair(x[i], second, scale, buckets)
 	}
-	return absmax
 }
 
 // nf4Pair packs the codes of two values. The products are rounded before they
@@ -181,6 +187,12 @@ func nf4Code(y float32, buckets *[64]nf4Bucket) uint32 {
 // maxAbs is the largest magnitude in x, compared as bits: a NaN or Inf comes
 // out as such.
 func maxAbs(x []float32) float32 {
+	largest, done := maxAbsFast(x)
+	return math.Float32frombits(max(largest, maxAbsBits(x[done:])))
+}
+
+// maxAbsBits is the largest magnitude in x as bits: what maxAbsFast equals.
+func maxAbsBits(x []float32) uint32 {
 	const magnitude = 0x7fffffff
 	var m0, m1, m2, m3 uint32
 	i := 0
@@ -194,7 +206,7 @@ func maxAbs(x []float32) float32 {
 	for ; i < len(x); i++ {
 		m0 = max(m0, math.Float32bits(x[i])&magnitude)
 	}
-	return math.Float32frombits(max(m0, m1, m2, m3))
+	return max(m0, m1, m2, m3)
 }
 
 // Len is the number of elements.

@@ -342,6 +342,46 @@ func TestIsPart(t *testing.T) {
 	}
 }
 
+// TestNF4FastEqualsPlain compares the kernels with the plain Go that defines
+// them, on every length, between guard bytes.
+func TestNF4FastEqualsPlain(t *testing.T) {
+	if _, done := maxAbsFast(make([]float32, 32)); done == 0 {
+		t.Skip("no kernels on this machine or in this build")
+	}
+	buckets := nf4Buckets()
+	values := random(300, 11)
+	values[77], values[78] = 0.5, -0.75
+	for n := range values {
+		x := values[:n]
+		largest, done := maxAbsFast(x)
+		if want := maxAbsBits(x[:done]); largest != want || done != n&^31 {
+			t.Fatalf("%d elements: largest %08x of %d, want %08x", n, largest, done, want)
+		}
+		got := bytes.Repeat([]byte{0xa5}, n/2+64)
+		want := bytes.Clone(got)
+		scale := 1 / max(maxAbs(x), minScale)
+		done = nf4CodesFast(got[16:], x, scale)
+		nf4Codes(want[16:], x[:done], scale, buckets)
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%d elements: codes %x\nwant %x", n, got, want)
+		}
+	}
+	for _, threshold := range nf4Thresholds {
+		var x [32]float32
+		y := threshold
+		for i := range x[:16] {
+			x[i], x[31-i] = y, math.Nextafter32(threshold, 1)
+			y = math.Nextafter32(y, -1)
+		}
+		var got, want [16]byte
+		nf4CodesFast(got[:], x[:], 1)
+		nf4Codes(want[:], x[:], 1, buckets)
+		if got != want {
+			t.Errorf("around %v: codes %x, want %x", threshold, got, want)
+		}
+	}
+}
+
 func FuzzParseNF4(f *testing.F) {
 	q, err := QuantizeNF4(1, random(70, 1), []int{7, 10}, double)
 	if err != nil {
@@ -399,6 +439,22 @@ func BenchmarkNF4Quantize(b *testing.B) {
 		if _, err := QuantizeNF4(1, x, []int{len(x)}, double); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkNF4Codes(b *testing.B) {
+	x, dst, buckets := random(1<<20, 1), make([]byte, 1<<19), nf4Buckets()
+	scale := 1 / maxAbs(x)
+	for name, f := range map[string]func(){
+		"fast":  func() { nf4CodesFast(dst, x, scale) },
+		"plain": func() { nf4Codes(dst, x, scale, buckets) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(4 * len(x)))
+			for b.Loop() {
+				f()
+			}
+		})
 	}
 }
 
