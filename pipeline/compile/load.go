@@ -24,8 +24,8 @@ type source struct {
 	src  []byte
 	file *ast.File
 
-	imports bool     // the file imports packages that are not CUE's own
-	deps    []string // other files whose bytes count, absolute
+	imports bool                       // the file imports packages that are not CUE's own
+	deps    map[string]pipeline.Digest // other files whose bytes count, by absolute path
 }
 
 // read reads and parses a pipeline file. Its errors are Problems, or what
@@ -35,7 +35,7 @@ func read(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{name: path, abs: abs, dir: filepath.Dir(abs)}
+	s := &source{name: path, abs: abs, dir: filepath.Dir(abs), deps: map[string]pipeline.Digest{}}
 	if s.src, err = os.ReadFile(path); err != nil {
 		return nil, missingFile(path, err)
 	}

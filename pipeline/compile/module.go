@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -18,6 +17,7 @@ import (
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/module"
 
+	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/schemas"
 )
 
@@ -85,7 +85,7 @@ func (s *source) load(opts Options) (inst, schema *build.Instance) {
 	}
 	modFile := findModule(s.dir)
 	if modFile != "" {
-		s.deps = append(s.deps, modFile)
+		s.depend(modFile, nil)
 	} else {
 		modFile = filepath.Join(s.dir, "cue.mod", "module.cue")
 	}
@@ -100,15 +100,23 @@ func (s *source) load(opts Options) (inst, schema *build.Instance) {
 		}
 		if name != s.abs && !strings.HasPrefix(filepath.ToSlash(name), schemaRoot+"/") {
 			mu.Lock()
-			s.deps = append(s.deps, name)
+			s.depend(name, src)
 			mu.Unlock()
 		}
 		return parser.ParseFile(name, src, c)
 	}
 	inst = load.Instances([]string{s.abs}, cfg)[0]
-	slices.Sort(s.deps)
-	s.deps = slices.Compact(s.deps)
 	return inst, findSchema(inst, map[*build.Instance]bool{})
+}
+
+// depend notes that the bytes of a file count: src, if the loader has read
+// them already.
+func (s *source) depend(path string, src any) {
+	b, ok := src.([]byte)
+	if !ok {
+		b, _ = os.ReadFile(path)
+	}
+	s.deps[path] = pipeline.SumBytes(b)
 }
 
 func failedInstance(err error) *build.Instance {
