@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
-	"path/filepath"
+	"os"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -27,8 +28,24 @@ type RecordReader struct {
 
 // OpenRecords opens the records artifact in dir. The caller must Close it.
 func OpenRecords(dir string) (*RecordReader, error) {
-	source, err := openBatches(filepath.Join(dir, recordsFile), readLimit)
+	return OpenRecordsFS(os.DirFS(dir))
+}
+
+// OpenRecordsFS opens the records artifact at the root of a file system whose
+// files can be read at any offset ([io.ReaderAt]). The caller must Close it.
+func OpenRecordsFS(fsys fs.FS) (*RecordReader, error) {
+	file, err := fsys.Open(recordsFile)
 	if err != nil {
+		return nil, fmt.Errorf("opening records: %w", err)
+	}
+	shard, ok := file.(shardFile)
+	if !ok {
+		file.Close()
+		return nil, fmt.Errorf("opening records: %s cannot be read at any offset", recordsFile)
+	}
+	source, err := newBatches(shard, readLimit)
+	if err != nil {
+		file.Close()
 		return nil, fmt.Errorf("opening records: %w", err)
 	}
 	shape, err := recordsShape(source.schema())

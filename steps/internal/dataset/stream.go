@@ -23,7 +23,7 @@ var fileMagic = []byte("ARROW1")
 // batches reads the record batches of an Arrow file or stream in order, with
 // every length checked against the bytes that are there, and memory bounded.
 type batches struct {
-	file     *os.File
+	file     shardFile
 	messages *messageReader
 	reader   *ipc.Reader
 }
@@ -43,7 +43,7 @@ func openBatches(path string, limit int64) (*batches, error) {
 }
 
 // newBatches reads from file, which it owns unless it fails.
-func newBatches(file *os.File, limit int64) (*batches, error) {
+func newBatches(file shardFile, limit int64) (*batches, error) {
 	start, length, err := streamExtent(file)
 	if err != nil {
 		return nil, err
