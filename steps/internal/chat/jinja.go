@@ -54,6 +54,7 @@ func (e *engine) render(ctx context.Context, vars map[string]any) (string, error
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	out := &output{ctx: ctx}
+	vars["range"] = out.numbers
 	done := make(chan error, 1)
 	// A template that loops without writing cannot be stopped from within: it
 	// is left behind, and the step that asked ends with an error.
@@ -135,7 +136,7 @@ func environment() *exec.Environment {
 			_ = statements.Register(name, s)
 		}
 	}
-	globals := map[string]any{"raise_exception": raise, "range": numbers}
+	globals := map[string]any{"raise_exception": raise}
 	for _, name := range strings.Fields("namespace cycler joiner") {
 		if f, ok := builtins.GlobalFunctions.Get(name); ok {
 			globals[name] = f
@@ -167,8 +168,12 @@ func raise(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
 	return exec.AsValue(errors.New(raisedMark + message))
 }
 
-// numbers is range([start,] stop [, step]) as a list.
-func numbers(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
+// numbers is range([start,] stop [, step]) as a list. It fails once the
+// rendering is to stop, which ends nested loops that write nothing.
+func (o *output) numbers(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
+	if err := o.ctx.Err(); err != nil {
+		return exec.AsValue(err)
+	}
 	start, stop, step := 0, 0, 1
 	for _, a := range params.Args {
 		if !a.IsInteger() {
