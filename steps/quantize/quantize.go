@@ -15,7 +15,13 @@ import (
 )
 
 // Kind is the quantize step.
-var Kind = pipeline.Define("quantize", 1, run)
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("quantize", 1, run)
+	k.Estimate = estimate
+	return k
+}
 
 // Params mirrors schemas/quantize.cue.
 type Params struct {

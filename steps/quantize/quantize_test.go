@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -284,6 +285,20 @@ func TestCancelled(t *testing.T) {
 	}
 	if err := run(ctx, nf4, task); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestEstimate(t *testing.T) {
+	e, err := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{Inputs: map[string]fs.FS{"model": os.DirFS(tinyModel(t))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two layers of 2·32·32 + 2·16·32 + 3·40·32 weights and two norms, embedding, head and the last norm.
+	if want := int64(2*(2*1024+2*512+3*1280+64) + 2*48*32 + 32); e.Parameters != want || e.Memory <= resident || e.Memory > 2*resident {
+		t.Errorf("%+v, want %d parameters", e, want)
+	}
+	if _, err := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{Inputs: map[string]fs.FS{"model": os.DirFS(t.TempDir())}}); err == nil {
+		t.Error("a model without a configuration is estimated")
 	}
 }
 
