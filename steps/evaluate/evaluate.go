@@ -14,7 +14,13 @@ import (
 )
 
 // Kind is the evaluate step.
-var Kind = pipeline.Define("evaluate", 1, run)
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("evaluate", 1, run)
+	k.Estimate = estimate
+	return k
+}
 
 // Params mirrors schemas/evaluate.cue.
 type Params struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -240,5 +241,31 @@ func TestWrongAdapter(t *testing.T) {
 	in := map[string]string{"model": model, "adapter": adapter, "records": tiny.Records(t, tiny.Chat("a", "b"))}
 	if _, err := evaluateDir(t, defaults, 1, in); err == nil || !strings.Contains(err.Error(), "does not fit the model") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestEstimate compares the forecast with what a run does.
+func TestEstimate(t *testing.T) {
+	model := tiny.Model(t, 1)
+	records := tiny.Records(t, tiny.Chat("abc", "def"), tiny.Chat(strings.Repeat("long ", 30), "answer"))
+	e, err := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{
+		Params:  json.RawMessage(defaults),
+		Inputs:  map[string]fs.FS{"model": os.DirFS(model), "records": os.DirFS(records)},
+		Threads: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := answer.Open(model, "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Scored once and read once as prompts, and 8 new tokens to each.
+	real := float64(2*(3+3+4+150+6+4) + 2*8)
+	if e.Parameters != m.Params() || float64(e.Tokens) < real/3 || float64(e.Tokens) > 3*real {
+		t.Errorf("%d weights and %d tokens, want %d and about %v", e.Parameters, e.Tokens, m.Params(), real)
+	}
+	if want := 2 * float64(e.Parameters) * float64(e.Tokens); e.FLOPs != want || e.Memory < 4*e.Parameters || e.Seconds <= 0 {
+		t.Errorf("estimate %+v, want %v FLOPs", e, want)
 	}
 }
