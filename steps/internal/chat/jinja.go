@@ -30,6 +30,11 @@ const (
 // engine is a compiled Jinja template, set up as transformers sets up its own:
 // trim_blocks, lstrip_blocks, loop controls, raise_exception, a tojson that
 // keeps characters. What is random, reads files or tells the time is absent.
+//
+// It is not all of Jinja. Known to differ: an undefined value or None prints as
+// nothing, % of a negative number has Go's sign, a number times a string is 0,
+// and a string indexed by a number gives a byte (slices give characters). A
+// method of an expression in parentheses is an error.
 type engine struct {
 	template *exec.Template
 }

@@ -50,3 +50,59 @@ func TestTortureRendered(t *testing.T) {
 		t.Errorf("%d rows, want 18", count)
 	}
 }
+
+// TestTortureAlpaca encodes a real instruction dataset with real tokenizers:
+// every row has a prompt that is its beginning, and ends in a stop token.
+func TestTortureAlpaca(t *testing.T) {
+	data, err := os.ReadFile(shareddata.Path(t, "datasets/llama-factory/alpaca_en_demo.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct{ Instruction, Input, Output string }
+	if err := json.Unmarshal(data, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) < 900 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, test := range []struct {
+		dir  string
+		spec Spec
+	}{
+		{"models/stories260K/hf", Spec{Kind: Alpaca}},
+		{"tokenizers/smollm2-135m-instruct", Spec{Kind: ChatML}},
+		{"tokenizers/smollm-135m-instruct", Spec{Kind: Model}},
+		{"tokenizers/llama3", Spec{Kind: Model}},
+		{"tokenizers/qwen3", Spec{Kind: Model}},
+	} {
+		if testing.Short() && test.spec.Kind == Model {
+			continue // large vocabularies take seconds to load
+		}
+		dir := shareddata.Path(t, test.dir)
+		tok, err := token.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tp, err := Load(dir, tok, test.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range rows[:300] {
+			messages := []Message{{Role: "user", Content: row.Instruction}, {Role: "user", Content: row.Input}, {Role: "assistant", Content: row.Output}}
+			if row.Input == "" {
+				messages = append(messages[:1], messages[2])
+			}
+			e, err := tp.Encode(context.Background(), Record{Shape: Messages, Messages: messages})
+			if err != nil {
+				t.Fatalf("%s row %d: %v", test.dir, i, err)
+			}
+			answer := e.IDs[len(e.IDs)-e.Supervised:]
+			if got := tok.Decode(answer, true); !strings.Contains(strings.TrimSpace(got), strings.TrimSpace(row.Output)) {
+				t.Fatalf("%s row %d: supervised %q, want %q", test.dir, i, got, row.Output)
+			}
+			if !tp.stop[e.IDs[len(e.IDs)-1]] {
+				t.Fatalf("%s row %d does not end in a stop token", test.dir, i)
+			}
+		}
+	}
+}

@@ -9,7 +9,8 @@ import (
 // The regular expressions that byte-level models split text with, as scanners
 // written by hand: Go's regexp has no look-ahead. Each splits all of its text.
 // "\s+(?!\S)" is a run of white space less its last character when something
-// else follows.
+// else follows. Letters, numbers and white space are those of Go's version of
+// Unicode: characters added to Unicode since may be split otherwise.
 
 // scanner returns the end of the match that begins at byte i of s, i < len(s).
 type scanner func(s string, i int) int
