@@ -86,21 +86,17 @@ func softmax(x []float32, scale float32) {
 		x[i] = float32(v * scale)
 		peak = max(peak, x[i])
 	}
-	for i := range x {
-		x[i] -= peak
-	}
-	inv := float32(1 / expSum(x))
+	inv := float32(1 / expSum(x, peak))
 	for i := range x {
 		x[i] *= inv
 	}
 }
 
-// expSum replaces x by exp(x) and returns the sum, taken in order in float64.
-func expSum(x []float32) float64 {
+// expSum replaces x by exp(x - peak) and returns the sum, taken in order in float64.
+func expSum(x []float32, peak float32) float64 {
+	kernel.ExpSlice(x, x, peak)
 	var sum float64
-	for i, v := range x {
-		e := kernel.Exp(v)
-		x[i] = e
+	for _, e := range x {
 		sum += float64(e)
 	}
 	return sum

@@ -235,22 +235,24 @@ func addTo(threads int, y, x []float32) {
 // swiGLU computes act = silu(gate)·up, where silu(x) = x·sigmoid(x).
 func swiGLU(threads int, gate, up, act []float32) {
 	eachChunk(threads, len(gate), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			g := gate[i]
-			act[i] = float32(g*kernel.Sigmoid(g)) * up[i]
+		a, u := act[lo:hi], up[lo:hi]
+		kernel.SiLUSlice(a, gate[lo:hi])
+		for i, v := range u {
+			a[i] *= v
 		}
 	})
 }
 
-// swiGLUBackward computes dgate and dup from dact.
+// swiGLUBackward computes dgate and dup from dact; none may share memory.
 func swiGLUBackward(threads int, gate, up, dact, dgate, dup []float32) {
 	eachChunk(threads, len(gate), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			g, d := gate[i], dact[i]
-			sig := kernel.Sigmoid(g)
-			dup[i] = d * float32(g*sig)
+		sigmoid := dgate[lo:hi]
+		kernel.SigmoidSlice(sigmoid, gate[lo:hi])
+		for i, sig := range sigmoid {
+			g, d := gate[lo+i], dact[lo+i]
+			dup[lo+i] = d * float32(g*sig)
 			slope := float32(sig * (1 + float32(g*(1-sig))))
-			dgate[i] = float32(d*up[i]) * slope
+			sigmoid[i] = float32(d*up[lo+i]) * slope
 		}
 	})
 }

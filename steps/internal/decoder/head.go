@@ -91,10 +91,7 @@ func crossEntropy(x []float32, target int, count float64, gradient bool) float64
 		peak = max(peak, v)
 	}
 	at := float64(x[target]) - float64(peak)
-	for i := range x {
-		x[i] -= peak
-	}
-	sum := expSum(x)
+	sum := expSum(x, peak)
 	nll := kernel.Log64(sum) - at
 	if gradient {
 		scale := float32(1 / (sum * count))
