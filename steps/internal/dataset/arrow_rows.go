@@ -3,7 +3,6 @@ package dataset
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/apache/arrow/go/v17/arrow"
 )
@@ -22,8 +21,8 @@ type arrowRows struct {
 	err     error // final
 }
 
-func openArrow(file *os.File, name string, _ Options) (Rows, error) {
-	source, err := newBatches(file, decodeLimit)
+func openArrow(file source, size int64, name string) (Rows, error) {
+	source, err := newBatches(file, size, decodeLimit)
 	if err != nil {
 		return nil, err
 	}

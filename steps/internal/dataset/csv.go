@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -17,7 +16,7 @@ const maxColumns = 10_000
 // CRLF or CR; a quoted field holds any of them as they are; a quote within an
 // unquoted field is an ordinary character; blank lines are skipped.
 type csvRows struct {
-	file   *os.File
+	file   source
 	name   string
 	r      *bufio.Reader
 	comma  byte
@@ -32,8 +31,8 @@ type csvRows struct {
 	err    error // final
 }
 
-func openCSV(file *os.File, name string, comma byte, options Options) (Rows, error) {
-	r := bufio.NewReaderSize(file, 1<<16)
+func openCSV(file source, size int64, name string, comma byte, options Options) (Rows, error) {
+	r := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16)
 	head, err := r.Peek(3)
 	if err != nil && err != io.EOF {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -16,8 +15,8 @@ type jsonlRows struct {
 	err    error // final
 }
 
-func openJSONL(file *os.File, name string, options Options) (Rows, error) {
-	l, err := openLines(file, name, options)
+func openJSONL(file source, size int64, name string, options Options) (Rows, error) {
+	l, err := openLines(file, size, name, options)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func shift(err error, offset int64) string {
 // jsonRows reads a file of JSON: a list of rows; an object of which one field
 // holds such a list; one row; or several rows one after another.
 type jsonRows struct {
-	file   *os.File
+	file   source
 	name   string
 	framer framer
 	inList bool // rows stand between the brackets of a list
@@ -71,7 +70,7 @@ type jsonRows struct {
 	err    error // final
 }
 
-func openJSON(file *os.File, name string, options Options) (Rows, error) {
+func openJSON(file source, name string, options Options) (Rows, error) {
 	head := make([]byte, 3)
 	n, err := file.ReadAt(head, 0)
 	if err != nil && err != io.EOF {

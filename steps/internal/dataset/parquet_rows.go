@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // parquetRows reads a Parquet file row by row: the entries of all leaves are
 // assembled by their levels (Dremel; parquet-format README "Nested Encoding").
 type parquetRows struct {
-	file    *os.File
+	file    source
 	name    string
 	meta    *parquetFile
 	group   int // next one
@@ -24,8 +23,8 @@ type parquetRows struct {
 	err     error // final
 }
 
-func openParquet(file *os.File, name string, options Options) (Rows, error) {
-	meta, err := readFooter(file)
+func openParquet(file source, size int64, name string, options Options) (Rows, error) {
+	meta, err := readFooter(file, size)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"unicode/utf8"
 )
 
@@ -76,16 +76,12 @@ type parquetNode struct {
 }
 
 // readFooter reads and checks the metadata of a Parquet file.
-func readFooter(file *os.File) (*parquetFile, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
+func readFooter(file io.ReaderAt, size int64) (*parquetFile, error) {
 	var tail [8]byte // footer length, magic
-	if info.Size() < 12 {
-		return nil, fmt.Errorf("%d bytes are too few for a Parquet file", info.Size())
+	if size < 12 {
+		return nil, fmt.Errorf("%d bytes are too few for a Parquet file", size)
 	}
-	if _, err := file.ReadAt(tail[:], info.Size()-8); err != nil {
+	if _, err := file.ReadAt(tail[:], size-8); err != nil {
 		return nil, err
 	}
 	switch string(tail[4:]) {
@@ -96,11 +92,11 @@ func readFooter(file *os.File) (*parquetFile, error) {
 		return nil, errors.New("not a Parquet file, or a truncated one: it does not end with PAR1")
 	}
 	length := int64(binary.LittleEndian.Uint32(tail[:]))
-	if length > min(maxFooter, info.Size()-12) {
-		return nil, fmt.Errorf("the Parquet footer says it takes %d of the file's %d bytes", length, info.Size())
+	if length > min(maxFooter, size-12) {
+		return nil, fmt.Errorf("the Parquet footer says it takes %d of the file's %d bytes", length, size)
 	}
 	data := make([]byte, length)
-	if _, err := file.ReadAt(data, info.Size()-8-length); err != nil {
+	if _, err := file.ReadAt(data, size-8-length); err != nil {
 		return nil, err
 	}
 	meta, _, err := parseThrift(data)
@@ -110,7 +106,7 @@ func readFooter(file *os.File) (*parquetFile, error) {
 	if _, encrypted := meta.get(8); encrypted {
 		return nil, errors.New("an encrypted Parquet file, which cannot be read")
 	}
-	return newParquetFile(meta, info.Size())
+	return newParquetFile(meta, size)
 }
 
 func newParquetFile(meta thrift, size int64) (*parquetFile, error) {

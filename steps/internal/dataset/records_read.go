@@ -34,26 +34,29 @@ func OpenRecords(dir string) (*RecordReader, error) {
 // OpenRecordsFS opens the records artifact at the root of a file system whose
 // files can be read at any offset ([io.ReaderAt]). The caller must Close it.
 func OpenRecordsFS(fsys fs.FS) (*RecordReader, error) {
-	file, err := fsys.Open(recordsFile)
+	file, size, err := openIn(fsys, recordsFile)
 	if err != nil {
 		return nil, fmt.Errorf("opening records: %w", err)
 	}
-	shard, ok := file.(shardFile)
-	if !ok {
-		file.Close()
-		return nil, fmt.Errorf("opening records: %s cannot be read at any offset", recordsFile)
-	}
-	source, err := newBatches(shard, readLimit)
+	r, err := newRecordReader(file, size)
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("opening records: %w", err)
-	}
-	shape, err := recordsShape(source.schema())
-	if err != nil {
-		source.close()
 		return nil, fmt.Errorf("opening records: %s: %w", recordsFile, err)
 	}
-	return &RecordReader{shape: shape, source: source}, nil
+	return r, nil
+}
+
+// newRecordReader reads from file, which it owns unless it fails.
+func newRecordReader(file source, size int64) (*RecordReader, error) {
+	batches, err := newBatches(file, size, readLimit)
+	if err != nil {
+		return nil, err
+	}
+	shape, err := recordsShape(batches.schema())
+	if err != nil {
+		return nil, err
+	}
+	return &RecordReader{shape: shape, source: batches}, nil
 }
 
 func recordsShape(schema *arrow.Schema) (Shape, error) {

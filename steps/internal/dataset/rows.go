@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -107,36 +106,41 @@ func final(name string, record, line int64, err error) *RowError {
 // Open opens the file at path for reading rows; name is what errors call it.
 // The caller must Close what it gets. Its error is a final *RowError.
 func Open(path, name string, options Options) (Rows, error) {
+	file, size, err := openFile(path)
+	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // without the path, which is this machine's
+		}
+		return nil, final(name, 0, 0, err)
+	}
+	rows, err := newRows(file, size, name, options)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return rows, nil
+}
+
+// newRows reads from file, which it owns unless it fails.
+func newRows(file source, size int64, name string, options Options) (Rows, error) {
 	if options.maxRow == 0 {
 		options.maxRow = maxRowBytes
 	}
-	file, err := os.Open(path)
+	rows, err := newContainer(file, size, name, options)
 	if err != nil {
-		return nil, final(name, 0, 0, errors.Unwrap(err))
-	}
-	rows, err := openContainer(file, name, options)
-	if err != nil {
-		file.Close()
 		return nil, final(name, 0, 0, err)
 	}
 	return rows, nil
 }
 
-func openContainer(file *os.File, name string, options Options) (Rows, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	head := make([]byte, 64)
-	n, err := file.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
+func newContainer(file source, size int64, name string, options Options) (Rows, error) {
 	container := options.Container
 	if container == "" || container == Auto {
+		head := make([]byte, 64)
+		n, err := file.ReadAt(head, 0)
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
 		if container, err = Detect(name, head[:n]); err != nil {
 			return nil, err
 		}
@@ -145,17 +149,17 @@ func openContainer(file *os.File, name string, options Options) (Rows, error) {
 	case JSON:
 		return openJSON(file, name, options)
 	case JSONL:
-		return openJSONL(file, name, options)
+		return openJSONL(file, size, name, options)
 	case CSV:
-		return openCSV(file, name, ',', options)
+		return openCSV(file, size, name, ',', options)
 	case TSV:
-		return openCSV(file, name, '\t', options)
+		return openCSV(file, size, name, '\t', options)
 	case Parquet:
-		return openParquet(file, name, options)
+		return openParquet(file, size, name, options)
 	case Arrow:
-		return openArrow(file, name, options)
+		return openArrow(file, size, name)
 	case PlainText:
-		return openText(file, name, options)
+		return openText(file, size, name, options)
 	}
 	return nil, fmt.Errorf("unknown container %q", container)
 }

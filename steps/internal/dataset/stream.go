@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -23,28 +24,56 @@ var fileMagic = []byte("ARROW1")
 // batches reads the record batches of an Arrow file or stream in order, with
 // every length checked against the bytes that are there, and memory bounded.
 type batches struct {
-	file     shardFile
+	file     io.Closer
 	messages *messageReader
 	reader   *ipc.Reader
 }
 
-// openBatches opens the file at path; limit is how much memory one batch may take.
-func openBatches(path string, limit int64) (*batches, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	b, err := newBatches(file, limit)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return b, nil
+// A source is an open file that can be read at any offset.
+type source interface {
+	io.ReaderAt
+	io.Closer
 }
 
-// newBatches reads from file, which it owns unless it fails.
-func newBatches(file shardFile, limit int64) (*batches, error) {
-	start, length, err := streamExtent(file)
+// openFile opens a regular file of this machine and returns its size.
+func openFile(path string) (source, int64, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	return checkFile(file)
+}
+
+// openIn opens a regular file of a file system and returns its size.
+func openIn(fsys fs.FS, name string) (source, int64, error) {
+	file, err := fsys.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	return checkFile(file)
+}
+
+func checkFile(file fs.File) (source, int64, error) {
+	info, err := file.Stat()
+	at, ok := file.(source)
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case !ok:
+		err = errors.New("cannot be read at any offset")
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return at, info.Size(), nil
+}
+
+// newBatches reads from file, which it owns unless it fails; limit is how much
+// memory one batch may take.
+func newBatches(file source, size, limit int64) (*batches, error) {
+	start, length, err := streamExtent(file, size)
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +92,7 @@ func newBatches(file shardFile, limit int64) (*batches, error) {
 
 // streamExtent finds the stream of messages in an Arrow file of either format:
 // the whole of it, or what stands between the magic and the footer.
-func streamExtent(file shardFile) (start, length int64, err error) {
-	info, err := file.Stat()
-	if err != nil {
-		return 0, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return 0, 0, errors.New("not a regular file")
-	}
-	size := info.Size()
+func streamExtent(file io.ReaderAt, size int64) (start, length int64, err error) {
 	var head [8]byte
 	if n, _ := file.ReadAt(head[:], 0); n < len(head) {
 		return 0, 0, fmt.Errorf("%d bytes are too few for an Arrow stream", size)

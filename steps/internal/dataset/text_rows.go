@@ -5,14 +5,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"unicode/utf8"
 )
 
 // lines splits a file into lines that end in LF, CRLF or CR. A byte order mark
 // at the start is no part of the first line.
 type lines struct {
-	file  *os.File
+	file  source
 	name  string
 	r     *bufio.Reader
 	at    int64 // offset of the next byte
@@ -22,8 +21,8 @@ type lines struct {
 	start int64 // offset of the line last read
 }
 
-func openLines(file *os.File, name string, options Options) (*lines, error) {
-	r := bufio.NewReaderSize(file, 1<<16)
+func openLines(file source, size int64, name string, options Options) (*lines, error) {
+	r := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16)
 	head, err := r.Peek(3)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -96,7 +95,7 @@ type textRows struct {
 	err    error // final
 }
 
-func openText(file *os.File, name string, options Options) (Rows, error) {
+func openText(file source, size int64, name string, options Options) (Rows, error) {
 	switch options.Unit {
 	case "":
 		options.Unit = File
@@ -104,7 +103,7 @@ func openText(file *os.File, name string, options Options) (Rows, error) {
 	default:
 		return nil, fmt.Errorf("unknown unit %q of text", options.Unit)
 	}
-	l, err := openLines(file, name, options)
+	l, err := openLines(file, size, name, options)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 // datasets saved, at any row. The rows stay on disk; what is held in memory is
 // where the batches are. It may be used from several goroutines at once.
 type Tokens struct {
-	shards  []shardFile
+	shards  []source
 	packed  bool
 	batches []tokenBatch
 	rows    int
@@ -67,23 +67,17 @@ func OpenTokensFS(fsys fs.FS) (*Tokens, error) {
 }
 
 func (t *Tokens) open(fsys fs.FS, name string) error {
-	file, err := fsys.Open(name)
+	file, size, err := openIn(fsys, name)
 	if err != nil {
 		return err
 	}
-	shard, ok := file.(shardFile)
-	if !ok {
-		file.Close()
-		return errors.New("cannot be read at any offset")
-	}
-	t.shards = append(t.shards, shard)
-	return t.index(len(t.shards) - 1)
+	return t.add(file, size)
 }
 
-// shardFile is an open shard.
-type shardFile interface {
-	fs.File
-	io.ReaderAt
+// add indexes one more shard, which is closed with t whatever the outcome.
+func (t *Tokens) add(file source, size int64) error {
+	t.shards = append(t.shards, file)
+	return t.index(len(t.shards)-1, size)
 }
 
 // tokenShards returns the names of the shards that state.json lists.
@@ -115,8 +109,8 @@ func tokenShards(fsys fs.FS) ([]string, error) {
 }
 
 // index finds the batches of one shard by its messages' metadata alone.
-func (t *Tokens) index(shard int) error {
-	start, length, err := streamExtent(t.shards[shard])
+func (t *Tokens) index(shard int, size int64) error {
+	start, length, err := streamExtent(t.shards[shard], size)
 	if err != nil {
 		return err
 	}
