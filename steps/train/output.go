@@ -120,7 +120,7 @@ func (tr *trainer) describe(dir string, p artifact.Provenance) error {
 func (tr *trainer) writeModel(dir string, from provenance) error {
 	dtype := dtypes[tr.p.DType]
 	torch, _ := artifact.TorchDType(string(dtype))
-	if err := artifact.RewriteConfig(tr.weights.dir, dir, map[string]any{"torch_dtype": torch, "dtype": nil}); err != nil {
+	if err := artifact.RewriteConfig(tr.weights.dir, dir, map[string]any{"torch_dtype": torch, "dtype": nil, "quantization_config": nil}); err != nil {
 		return err
 	}
 	if err := artifact.CopySideFiles(tr.weights.dir, dir); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
@@ -33,7 +34,33 @@ const tinyConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","
 func tinyModel(t *testing.T, tied bool) string {
 	t.Helper()
 	dir := t.TempDir()
-	config := fmt.Sprintf(tinyConfig, tied)
+	r := rand.New(rand.NewPCG(1, 2))
+	writeModel(t, dir, fmt.Sprintf(tinyConfig, tied), func(x decoder.Tensor) []quant.Part {
+		data := make([]float32, elements(x.Shape))
+		for i := range data {
+			data[i] = float32(r.NormFloat64() * 0.15)
+			if len(x.Shape) == 1 {
+				data[i]++
+			}
+		}
+		return []quant.Part{dense(t, x.Shape, data)}
+	})
+	return dir
+}
+
+// dense is a tensor stored as float32.
+func dense(t *testing.T, shape []int, data []float32) quant.Part {
+	t.Helper()
+	raw := make([]byte, 4*len(data))
+	if err := tensor.Encode(raw, tensor.F32, data); err != nil {
+		t.Fatal(err)
+	}
+	return quant.Part{DType: tensor.F32, Shape: shape, Data: raw}
+}
+
+// writeModel writes a model of config whose tensors are stored as parts says.
+func writeModel(t *testing.T, dir, config string, parts func(decoder.Tensor) []quant.Part) {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -41,35 +68,26 @@ func tinyModel(t *testing.T, tied bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	data := map[string][]byte{}
 	var specs []safetensors.Spec
 	for _, x := range cfg.Tensors() {
-		specs = append(specs, safetensors.Spec{Name: x.Name, DType: tensor.F32, Shape: x.Shape})
+		for _, p := range parts(x) {
+			specs = append(specs, safetensors.Spec{Name: x.Name + p.Suffix, DType: p.DType, Shape: p.Shape})
+			data[x.Name+p.Suffix] = p.Data
+		}
 	}
 	w, err := safetensors.Create(filepath.Join(dir, "model.safetensors"), specs, safetensors.PyTorch())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
 	for _, s := range safetensors.Order(specs) {
-		x := make([]float32, elements(s.Shape))
-		for i := range x {
-			x[i] = float32(r.NormFloat64() * 0.15)
-			if len(s.Shape) == 1 {
-				x[i]++
-			}
-		}
-		raw := make([]byte, 4*len(x))
-		if err := tensor.Encode(raw, tensor.F32, x); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Write(s.Name, raw); err != nil {
+		if err := w.Write(s.Name, data[s.Name]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // tinyTokens writes n rows of different lengths that follow a rule: each id is

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -47,7 +48,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 			return nil, &pipeline.FieldError{Field: "lora.rank", Err: fmt.Errorf("%d is above the width of %s, a %d×%d matrix", p.LoRA.Rank, m.Path, m.Out, m.In)}
 		}
 	}
-	if w.lora, err = lora.New(modules, p.LoRA.Targets, p.LoRA.Rank, p.LoRA.Alpha, false); err != nil {
+	if w.lora, err = lora.New(modules, slices.Clone(p.LoRA.Targets), p.LoRA.Rank, p.LoRA.Alpha, false); err != nil {
 		return nil, err
 	}
 	w.adapt = map[string]decoder.Adapt{}
