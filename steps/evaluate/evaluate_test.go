@@ -151,7 +151,7 @@ func TestAdapterTemplate(t *testing.T) {
 		t.Errorf("loss %v, want that of the template given, %v", m["loss"], own["loss"])
 	}
 	record(artifact.ChatTemplate{Kind: "model", Digest: "00"})
-	if _, err := evaluateDir(t, defaults, 1, in); err == nil || !strings.Contains(err.Error(), "another model template") {
+	if _, err := evaluateDir(t, defaults, 1, in); err == nil || !strings.Contains(err.Error(), "training used another model template") {
 		t.Errorf("error %v", err)
 	}
 }

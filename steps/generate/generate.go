@@ -21,7 +21,7 @@ type Options struct {
 	// System is a system message put before the prompt, or empty.
 	System string
 	// Template is "model", "chatml", "alpaca", "none" (the prompt is continued as
-	// plain text) or Jinja source; empty chooses the adapter's, else the model's,
+	// plain text) or Jinja source; empty chooses what training used, else the model's,
 	// else none.
 	Template string
 	// MaxNewTokens is how many tokens are generated at most; 0 means 256.

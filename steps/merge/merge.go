@@ -130,12 +130,16 @@ func readOrigins(model, adapter string) (o origins, err error) {
 	return o, err
 }
 
-// merged is the provenance of the result. Its chat template is the adapter's.
+// merged is the provenance of the result. It was trained with the adapter's
+// chat template.
 func (o origins) merged(base string) artifact.Provenance {
 	p := artifact.Provenance{
 		Type: pipeline.TypeModel, Source: o.model.Source,
 		Base: o.modelDigest, Original: o.model.Original, Adapter: o.adapterDigest, MergedInto: base,
 		Tokenizer: o.model.Tokenizer, ChatTemplate: o.adapter.ChatTemplate, License: o.model.License,
+	}
+	if p.ChatTemplate == nil {
+		p.ChatTemplate = o.model.ChatTemplate
 	}
 	return p
 }

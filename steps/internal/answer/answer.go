@@ -16,7 +16,7 @@ import (
 )
 
 // Template is the parameter "template" of a step: "model", "chatml", "alpaca"
-// or {"jinja": source}. The zero Template leaves the choice to the adapter.
+// or {"jinja": source}. A nil one leaves the choice to what training recorded.
 type Template chat.Spec
 
 // UnmarshalJSON reads a name or an object with the key jinja.
@@ -49,7 +49,7 @@ type Model struct {
 	*decoder.Model
 	Tokenizer *token.Tokenizer
 	dir       string
-	adapter   artifact.Provenance
+	trained   *artifact.ChatTemplate // what the adapter, else the model, was trained with
 }
 
 // Open opens the model directory dir with the adapter in a directory, "" for
@@ -77,18 +77,38 @@ func Open(dir, adapter string, threads int) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Model: w, Tokenizer: tok, dir: dir}
+	if m.trained, err = trainedWith(dir, adapter); err != nil {
+		return nil, err
+	}
 	if a == nil {
 		return m, nil
-	}
-	if m.adapter, err = artifact.Read(adapter); err != nil {
-		return nil, err
 	}
 	return m, w.Attach(a.Lookup)
 }
 
+// trainedWith returns the template that an adapter records, else the one that
+// the model does, such as one an adapter was merged into; nil for neither.
+func trainedWith(model, adapter string) (*artifact.ChatTemplate, error) {
+	if adapter != "" {
+		p, err := artifact.Read(adapter)
+		if err != nil {
+			return nil, fmt.Errorf("adapter: %w", err)
+		}
+		if p.ChatTemplate != nil {
+			return p.ChatTemplate, nil
+		}
+	}
+	p, err := artifact.Read(model)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return p.ChatTemplate, nil
+}
+
 // Template returns the template to use for records of a shape. given is the
-// user's choice. Without one it is the adapter's, if the adapter records one,
-// else the model's own. Records that are no conversations have none.
+// user's choice. Without one it is what the adapter or the model was trained
+// with, if that is recorded, else the model's own. Records that are no
+// conversations have none.
 func (m *Model) Template(given *Template, shape string) (*chat.Template, error) {
 	if shape != chat.Messages {
 		if given != nil {
@@ -99,16 +119,16 @@ func (m *Model) Template(given *Template, shape string) (*chat.Template, error) 
 	if given != nil {
 		return chat.Load(m.dir, m.Tokenizer, chat.Spec(*given))
 	}
-	recorded := m.adapter.ChatTemplate
+	recorded := m.trained
 	if recorded == nil || recorded.Kind == chat.None {
 		return chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
 	}
 	t, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: recorded.Kind, Jinja: recorded.Jinja})
 	if err != nil {
-		return nil, fmt.Errorf("the adapter's template: %w", err)
+		return nil, fmt.Errorf("the recorded template: %w", err)
 	}
 	if recorded.Digest != "" && recorded.Digest != t.Digest() {
-		return nil, fmt.Errorf("the adapter was trained with another %s template than this model has: say which template to use", recorded.Kind)
+		return nil, fmt.Errorf("training used another %s template than this model has: say which template to use", recorded.Kind)
 	}
 	return t, nil
 }
@@ -133,10 +153,10 @@ func (m *Model) Answer(ctx context.Context, s *decoder.Session, prompt []int32, 
 }
 
 // Chats says whether conversations have a template without the user naming
-// one: the adapter records one, or the model has its own.
+// one: training recorded one, or the model has its own.
 func (m *Model) Chats() bool {
-	if t := m.adapter.ChatTemplate; t != nil {
-		return t.Kind != chat.None
+	if m.trained != nil {
+		return m.trained.Kind != chat.None
 	}
 	_, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
 	return err == nil
