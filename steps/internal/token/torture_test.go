@@ -7,15 +7,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pipe-run/pipe/internal/shareddata"
 )
 
-// load loads a shared tokenizer.
+// loaded keeps the large tokenizers between tests.
+var loaded sync.Map // name → func() (*Tokenizer, error)
+
+// load loads a shared tokenizer, once.
 func load(t testing.TB, name string) *Tokenizer {
 	t.Helper()
-	tok, err := Load(shareddata.Path(t, name))
+	dir := shareddata.Path(t, name)
+	once, _ := loaded.LoadOrStore(name, sync.OnceValues(func() (*Tokenizer, error) { return Load(dir) }))
+	tok, err := once.(func() (*Tokenizer, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
