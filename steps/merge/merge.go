@@ -57,6 +57,9 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return &pipeline.FieldError{Field: "base", Err: err}
 	}
 	t.Log.Info(fmt.Sprintf("adding the adapter to the %s weights", base))
+	if !from.related() {
+		t.Log.Warn("the adapter fits, but was trained on another model than this")
+	}
 	dtype := tensor.DType(strings.ToUpper(p.DType))
 	err = lora.Merge(ctx, c, w, adapter, out, lora.MergeOptions{
 		Round: round, DType: dtype, Threads: t.Threads,
@@ -130,12 +133,31 @@ func readOrigins(model, adapter string) (o origins, err error) {
 	return o, err
 }
 
+// original is the digest of the model before it was quantized, or of the model
+// itself.
+func (o origins) original() string {
+	switch {
+	case o.model.Quantization == nil:
+		return o.modelDigest
+	case o.model.Original != "":
+		return o.model.Original
+	}
+	return o.model.Base
+}
+
+// related says whether the adapter was trained on this model or on a sibling,
+// quantized or not, as far as both record it.
+func (o origins) related() bool {
+	a := o.adapter
+	return a.Base == "" || a.Base == o.modelDigest || a.Base == o.original() || a.Original == o.original()
+}
+
 // merged is the provenance of the result. It was trained with the adapter's
 // chat template.
 func (o origins) merged(base string) artifact.Provenance {
 	p := artifact.Provenance{
 		Type: pipeline.TypeModel, Source: o.model.Source,
-		Base: o.modelDigest, Original: o.model.Original, Adapter: o.adapterDigest, MergedInto: base,
+		Base: o.modelDigest, Original: o.original(), Adapter: o.adapterDigest, MergedInto: base,
 		Tokenizer: o.model.Tokenizer, ChatTemplate: o.adapter.ChatTemplate, License: o.model.License,
 	}
 	if p.ChatTemplate == nil {

@@ -185,3 +185,24 @@ func TestWrongAdapter(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestRelated(t *testing.T) {
+	nf4 := &artifact.Quantization{Scheme: "nf4", BlockSize: 64}
+	for name, c := range map[string]struct {
+		o    origins
+		want bool
+	}{
+		"unrecorded":              {origins{modelDigest: "m"}, true},
+		"trained on it":           {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "m"}}, true},
+		"trained on it quantized": {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "q", Original: "m"}}, true},
+		"both quantized": {origins{modelDigest: "q2", model: artifact.Provenance{Base: "m", Quantization: nf4},
+			adapter: artifact.Provenance{Base: "q", Original: "m"}}, true},
+		"quantized since": {origins{modelDigest: "q", model: artifact.Provenance{Base: "m", Quantization: nf4},
+			adapter: artifact.Provenance{Base: "m"}}, true},
+		"another": {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "x", Original: "y"}}, false},
+	} {
+		if got := c.o.related(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -40,8 +40,8 @@ type Provenance struct {
 	// Base is the digest of the model this artifact was derived from: what was
 	// quantized, or what an adapter was trained on.
 	Base string `json:"base,omitempty"`
-	// Original is the digest of the model before quantization, when Base is a
-	// quantized model that records it.
+	// Original is the digest of the dense model at the root of it all: for an
+	// adapter trained on quantized weights, or a merged model.
 	Original string `json:"original,omitempty"`
 	// Adapter is the digest of the adapter merged into a model.
 	Adapter string `json:"adapter,omitempty"`
