@@ -58,13 +58,16 @@ type Planner struct {
 
 // Past knows what ran before.
 type Past interface {
-	// Earlier returns keys under which a step of this name has run, latest
-	// first; of this pipeline file if there are any, else of others.
-	Earlier(ctx context.Context, file, step, kind string) ([]pipeline.Key, error)
+	// Last returns the key that a step of this pipeline had when it last had
+	// a result.
+	Last(ctx context.Context, step string) (pipeline.Key, bool)
+	// Earlier returns keys under which a step has run, the latest first: of
+	// this pipeline if there are any, else of steps of the same kind.
+	Earlier(ctx context.Context, step, kind string) ([]pipeline.Key, error)
 	// Preimage returns the canonical JSON of the action behind a key.
 	Preimage(ctx context.Context, k pipeline.Key) ([]byte, error)
 	// Evicted says when a result was deleted to make room.
-	Evicted(ctx context.Context, k pipeline.Key) (time.Time, bool)
+	Evicted(k pipeline.Key) (time.Time, bool)
 }
 
 // Known are the artifacts that exist so far.
@@ -169,7 +172,7 @@ func (p *Planner) lookup(ctx context.Context, it *Item) error {
 	case err == nil:
 		it.State, it.Result = Hit, r
 	case errors.Is(err, pipeline.ErrNotFound):
-		it.State, it.Reason = Miss, p.reason(ctx, it, err)
+		it.State, it.Reason = Miss, p.reason(ctx, it)
 	default:
 		return fmt.Errorf("looking up step %s: %w", it.Node.Name, err)
 	}

@@ -140,7 +140,7 @@ func (p *Planner) Explain(ctx context.Context, it *Item) (*Explanation, error) {
 	if p.Past == nil || it.Action == nil {
 		return e, nil
 	}
-	keys, err := p.Past.Earlier(ctx, it.Action.Node.Pos.File, it.Node.Name, it.Node.Kind)
+	keys, err := p.Past.Earlier(ctx, it.Node.Name, it.Node.Kind)
 	if err != nil {
 		return nil, err
 	}
@@ -164,33 +164,38 @@ func (p *Planner) Explain(ctx context.Context, it *Item) (*Explanation, error) {
 	return e, nil
 }
 
-// reason says why it is a miss.
-func (p *Planner) reason(ctx context.Context, it *Item, lookup error) string {
+// reason says why it is a miss: how it differs from when the step last had a
+// result.
+func (p *Planner) reason(ctx context.Context, it *Item) string {
 	if p.Past == nil {
 		return "never run"
 	}
-	if when, ok := p.Past.Evicted(ctx, it.Key); ok {
+	if when, ok := p.Past.Evicted(it.Key); ok {
 		return "evicted " + ago(time.Since(when))
 	}
-	keys, err := p.Past.Earlier(ctx, it.Node.Pos.File, it.Node.Name, it.Node.Kind)
-	if err != nil {
-		return "never run (history: " + err.Error() + ")"
-	}
-	if slices.Contains(keys, it.Key) {
-		return "its result is no longer in the cache, or was damaged"
-	}
-	e, err := p.Explain(ctx, it)
-	if err != nil || e.Nearest.IsZero() || len(e.Changes) == 0 {
+	last, ok := p.Past.Last(ctx, it.Node.Name)
+	if !ok {
 		return "never run"
 	}
-	first := e.Changes[0]
-	for _, c := range e.Changes { // a parameter says more than an input
+	if last == it.Key {
+		return "its result is no longer whole in the cache"
+	}
+	then, err := p.Past.Preimage(ctx, last)
+	if err != nil {
+		return "never run like this"
+	}
+	changes, err := Diff(then, it.Action.Canonical())
+	if err != nil || len(changes) == 0 {
+		return "never run like this"
+	}
+	first := changes[0]
+	for _, c := range changes { // a parameter says more than an input
 		if c.Param() != "" {
 			first = c
 			break
 		}
 	}
-	if more := len(e.Changes) - 1; more > 0 {
+	if more := len(changes) - 1; more > 0 {
 		return fmt.Sprintf("%s, and %d more", first, more)
 	}
 	return first.String()

@@ -73,7 +73,6 @@ func (a *app) plan(ctx context.Context, src source, targets []string) (*planPage
 	if err := s.target(targets); err != nil {
 		return nil, err
 	}
-	s.snap = s.snapshot()
 	p := s.planner()
 	items, err := p.Graph(ctx, s.graph)
 	if err != nil {

@@ -3,8 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -17,10 +15,4 @@ func (s *session) keepPreimage(ctx context.Context, a *pipeline.Action) error {
 		err = fmt.Errorf("the action of step %s changed while it ran", a.Node.Name)
 	}
 	return err
-}
-
-func randomID() string {
-	b := make([]byte, 3)
-	rand.Read(b)
-	return hex.EncodeToString(b)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/history"
 	"github.com/pipe-run/pipe/pipeline/plan"
 	"github.com/pipe-run/pipe/pipeline/run"
 )
@@ -47,9 +47,9 @@ func (a *app) runCommand() *cobra.Command {
 // whatever went wrong.
 func (a *app) run(ctx context.Context, f runFlags, targets []string) error {
 	start := time.Now()
-	id := newRunID(start)
+	id := history.NewID(start)
 	v := a.view(f.asJSON)
-	end, err := a.runGraph(ctx, id, f, targets, v)
+	end, err := a.runGraph(ctx, start, id, f, targets, v)
 	if ctx.Err() != nil && err != nil && !errors.Is(err, run.ErrFailed) {
 		err = run.ErrInterrupted
 	}
@@ -79,7 +79,7 @@ func problemsToShow(err error) pipeline.Problems {
 	return pipeline.Problems{{Message: err.Error()}}
 }
 
-func (a *app) runGraph(ctx context.Context, id string, f runFlags, targets []string, v view.View) (pipeline.RunEnd, error) {
+func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFlags, targets []string, v view.View) (pipeline.RunEnd, error) {
 	end := pipeline.RunEnd{ID: id, Steps: map[string]pipeline.StepSummary{}}
 	if f.jobs < 0 {
 		return end, usagef("-j must be at least 1, got %d", f.jobs)
@@ -96,13 +96,16 @@ func (a *app) runGraph(ctx context.Context, id string, f runFlags, targets []str
 	if err != nil {
 		return end, err
 	}
-	rec := s.past.record(id, s.graph)
+	rec := s.startRecord(id, start)
 	o.ID = id
+	o.Record = func(ctx context.Context, a *pipeline.Action, r *pipeline.Result) error {
+		rec.log(a.Node.Name, r.Log)
+		return s.record(ctx, a, r)
+	}
 	o.Emit = func(e pipeline.Event) {
 		rec.event(e)
 		v.Event(e)
 	}
-	s.snap = s.snapshot()
 	end, err = run.Graph(ctx, s.graph, o)
 	rec.end(end, err)
 	s.saveSnapshot()
@@ -125,7 +128,7 @@ func (s *session) options(f runFlags) (run.Options, error) {
 	}
 	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads}
 	o := run.Options{
-		Planner: planner, Execute: local.Execute, Lock: s.store.Lock, Record: s.record,
+		Planner: planner, Execute: local.Execute, Lock: s.store.Lock,
 		Jobs: f.jobs, KeepGoing: f.keepGoing, Memory: machineMemory(),
 	}
 	if !f.locked {
@@ -151,8 +154,4 @@ func (a *app) view(asJSON bool) view.View {
 		return view.Terminal(f)
 	}
 	return view.Plain(a.out, a.err)
-}
-
-func newRunID(t time.Time) string {
-	return fmt.Sprintf("%s-%s", t.UTC().Format("20060102-150405"), randomID())
 }

@@ -52,7 +52,7 @@ func (a *app) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, store: store, kinds: steps.All(), past: newPast(store)}, nil
+	return &session{app: a, store: store, kinds: steps.All(), past: newPast(store, "")}, nil
 }
 
 func (s *session) close() {
@@ -82,7 +82,14 @@ func (a *app) openPipeline(ctx context.Context, src source) (*session, error) {
 		s.close()
 		return nil, err
 	}
-	s.pins = newPins(s.store, src.file)
+	abs, err := filepath.Abs(src.file)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.past = newPast(s.store, abs)
+	s.pins = newPins(s.store, abs)
+	s.openSnapshot()
 	return s, nil
 }
 
@@ -92,7 +99,8 @@ func (s *session) compile(ctx context.Context, src source) (*pipeline.Graph, err
 	if err != nil { // a cache that cannot be written to
 		return compile.File(ctx, src.file, opts)
 	}
-	_ = dir; return compile.File(ctx, src.file, opts)
+	_ = dir
+	return compile.File(ctx, src.file, opts)
 }
 
 // planner returns a planner over the session.
