@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pipe-run/pipe/steps/internal/token"
 )
@@ -159,7 +160,7 @@ func (t *Template) probe() error {
 	if !ok {
 		return errors.New("it does not write the text of an assistant message")
 	}
-	for _, name := range markup.FindAllString(text, -1) {
+	for _, name := range markup().FindAllString(text, -1) {
 		if _, ok := t.tok.ID(name); !ok || len(t.tok.Encode(name, false)) != 1 {
 			return fmt.Errorf("it writes %s, which is not a token of the model's tokenizer: choose the model's own template, or alpaca, which needs no tokens of its own", name)
 		}
@@ -177,7 +178,9 @@ func (t *Template) probe() error {
 }
 
 // markup finds what templates write as single tokens.
-var markup = regexp.MustCompile(`<\|[A-Za-z0-9_:-]{1,64}\|>|<(?:start|end)_of_turn>`)
+var markup = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`<\|[A-Za-z0-9_:-]{1,64}\|>|<(?:start|end)_of_turn>`)
+})
 
 // modelTemplate returns the template stored with a model.
 func modelTemplate(dir string) (string, error) {

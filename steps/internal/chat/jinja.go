@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
@@ -240,7 +241,7 @@ func shorten(err error, source string) string {
 	if strings.Contains(s, "strftime_now") {
 		return "the template asks for the date (strftime_now), which would make tokens depend on when they were made; give the date in a {jinja: …} template of your own"
 	}
-	s = structure.ReplaceAllString(s, "line $1: ")
+	s = structure().ReplaceAllString(s, "line $1: ")
 	const most = 400
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
@@ -249,4 +250,6 @@ func shorten(err error, source string) string {
 }
 
 // structure is how the engine names each statement it is in.
-var structure = regexp.MustCompile(`Unable to execute controlStructure at line (\d+): [^:]*: `)
+var structure = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`Unable to execute controlStructure at line (\d+): [^:]*: `)
+})
