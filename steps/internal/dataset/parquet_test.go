@@ -226,3 +226,23 @@ func TestDecimal(t *testing.T) {
 		}
 	}
 }
+
+func TestParquetOfTheArrowLibrary(t *testing.T) {
+	rows, err := readLimited(smallParquet(), Options{Container: Parquet}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`{"text":"a","n":1,"messages":[{"role":"user","content":null},{"role":"user","content":null}]}`,
+		`{"text":null,"n":-2,"messages":[]}`,
+		`{"text":"ü","n":1152921504606846976,"messages":[{"role":"user","content":null}]}`,
+	}
+	if len(rows) != len(want) {
+		t.Fatalf("%d rows, want %d", len(rows), len(want))
+	}
+	for i, row := range rows {
+		if got := row.Value.JSON(); got != want[i] || row.Record != int64(i+1) {
+			t.Errorf("record %d = %s, want %s", row.Record, got, want[i])
+		}
+	}
+}

@@ -38,7 +38,7 @@ func openLines(file source, size int64, name string, options Options) (*lines, e
 }
 
 // next returns the next line without its end, valid until the call after, and
-// that end. Its error is io.EOF or final.
+// that end. Any error ends the reading.
 func (l *lines) next() (line []byte, end string, err error) {
 	l.buf = l.buf[:0]
 	l.start = l.at
@@ -57,7 +57,7 @@ func (l *lines) next() (line []byte, end string, err error) {
 			i = len(chunk)
 		}
 		if int64(len(l.buf)+i) > l.max {
-			return nil, "", final(l.name, 0, l.line, fmt.Errorf("the line is longer than %d bytes", l.max))
+			return nil, "", fmt.Errorf("the line is longer than %d bytes", l.max)
 		}
 		l.buf = append(l.buf, chunk[:i]...)
 		l.skip(i)
