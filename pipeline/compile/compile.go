@@ -97,7 +97,7 @@ func (c *compiler) compile(opts Options) error {
 		c.report(err)
 		return c.done()
 	}
-	c.root = c.world.schema.LookupPath(cue.ParsePath("#Pipeline")).Unify(c.world.user)
+	c.root = c.world.root
 	c.readSteps()
 	c.graph = &pipeline.Graph{Name: c.readName(), File: c.source.name}
 	for _, name := range c.names {

@@ -371,7 +371,7 @@ func (c *compiler) refusedTag(t *tag, name string) {
 	if err != nil {
 		return
 	}
-	got := c.world.schema.Context().BuildExpr(x)
+	got := c.world.ctx.BuildExpr(x)
 	ws := dropDefaults(c.lang.alternatives(t.old, 0))
 	msg, hint := complain(ws, got)
 	if h := c.tagHint(t.field, ws); h != "" {
@@ -386,6 +386,10 @@ func (c *compiler) noValue(step, path string, us []conjunct, f *field) {
 			c.add(us[0].pos(), "", "%s is defined by itself", of(step, path))
 			return
 		}
+	}
+	if pos, name, hint := c.absentField(us[0].expr()); name != "" {
+		c.add(pos, hint, "%s: there is no field %s", of(step, path), name)
+		return
 	}
 	if why := c.valueless(us[0].expr()); why != "" {
 		c.add(us[0].pos(), "", "%s has no value, because %s", of(step, path), why)
@@ -435,10 +439,10 @@ func (c *compiler) valueless(x ast.Expr) (why string) {
 			return why == ""
 		}
 		f := topField(c.file, id.Name)
-		if f == nil || x == ast.Expr(id) && false {
+		if f == nil {
 			return true
 		}
-		v := c.world.user.LookupPath(cue.MakePath(c.selector(id.Name)))
+		v := c.world.root.LookupPath(cue.MakePath(c.selector(id.Name)))
 		if !v.Exists() || v.Err() != nil || v.IsConcrete() || v.IncompleteKind() == cue.StructKind {
 			return true
 		}
@@ -451,6 +455,36 @@ func (c *compiler) valueless(x ast.Expr) (why string) {
 		return false
 	}, nil)
 	return why
+}
+
+// absentField finds a field that x refers to and that its struct, a field at
+// the top of the file, does not have.
+func (c *compiler) absentField(x ast.Expr) (pos token.Pos, name, hint string) {
+	if x == nil {
+		return pos, "", ""
+	}
+	ast.Walk(x, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return name == ""
+		}
+		id, ok := sel.X.(*ast.Ident)
+		if !ok || id.Scope != ast.Node(c.file) || c.isSteps(id) {
+			return name == ""
+		}
+		v := c.root.LookupPath(cue.MakePath(c.selector(id.Name)))
+		field, _, err := ast.LabelName(sel.Sel)
+		if err != nil || v.IncompleteKind() != cue.StructKind || v.LookupPath(cue.MakePath(c.selector(field))).Exists() {
+			return true
+		}
+		var names []string
+		for it := arcs(v); it.Next(); {
+			names = append(names, it.Selector().Unquoted())
+		}
+		pos, name, hint = sel.Sel.Pos(), source1(sel), choose("field", field, names)
+		return false
+	}, nil)
+	return pos, name, hint
 }
 
 // selector returns the selector of a field of the user's file.

@@ -3,6 +3,7 @@ package compile
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/schemas"
@@ -83,40 +85,67 @@ func isModulePath(p string) bool {
 	return strings.Contains(first, ".")
 }
 
-// A world is an evaluation: the schema and the user's file in one CUE context.
+// A world is an evaluation of the user's file, unified with #Pipeline.
 type world struct {
-	schema  cue.Value // the package of the schema
-	user    cue.Value // the user's file alone
+	ctx     *cue.Context
+	root    cue.Value
 	inst    *build.Instance
 	hidName cue.Selector // _name, as the schema's package hides it
 }
 
-// build compiles s for evaluation; compile errors are left in world.inst.Err.
+// build evaluates s; compile errors are left in world.inst.Err.
 func (s *source) build(opts Options) (*world, error) {
-	ctx := cuecontext.New()
-	w := &world{}
+	s.embedSchema()
+	w := &world{ctx: cuecontext.New()}
 	var schema *build.Instance
 	if s.imports {
 		w.inst, schema = s.load(opts)
 	} else {
-		w.inst = build.NewContext().NewInstance("", nil)
-		if err := w.inst.AddSyntax(s.file); err != nil {
-			return nil, s.problems(err)
-		}
-	}
-	if schema == nil {
 		var err error
 		if schema, err = schemaInstance(); err != nil {
 			return nil, err
 		}
+		if err := w.ctx.BuildInstance(schema).Err(); err != nil {
+			return nil, err
+		}
+		w.inst = build.NewContext(build.Loader(func(pos token.Pos, path string) *build.Instance {
+			if path == schemaImport {
+				return schema
+			}
+			return nil
+		})).NewInstance("", nil)
+		if err := w.inst.AddSyntax(s.file); err != nil {
+			return nil, s.problems(err)
+		}
 	}
-	w.schema = ctx.BuildInstance(schema)
-	if err := w.schema.Err(); err != nil {
-		return nil, err
+	if schema != nil {
+		w.hidName = cue.Hid("_name", schema.ID())
 	}
-	w.hidName = cue.Hid("_name", schema.ID())
-	w.user = ctx.BuildInstance(w.inst)
+	w.root = w.ctx.BuildInstance(w.inst)
 	return w, nil
+}
+
+// embedSchema makes the file import the schema and embed #Pipeline: unifying
+// the two as values would evaluate the file twice.
+func (s *source) embedSchema() {
+	const alias = "pipe_schema_"
+	spec := ast.NewImport(ast.NewIdent(alias), schemaImport)
+	id := ast.NewIdent(alias)
+	id.Node = spec
+	embed := &ast.EmbedDecl{Expr: &ast.SelectorExpr{X: id, Sel: ast.NewIdent("#Pipeline")}}
+	first := slices.IndexFunc(s.file.Decls, func(d ast.Decl) bool {
+		switch d.(type) {
+		case *ast.Package, *ast.Attribute, *ast.CommentGroup:
+			return false
+		}
+		return true
+	})
+	if first < 0 {
+		first = len(s.file.Decls)
+	}
+	imports := &ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}
+	s.file.Decls = slices.Insert(s.file.Decls, first, ast.Decl(imports))
+	s.file.Decls = append(s.file.Decls, embed)
 }
 
 // schemaInstance returns the built-in schema as an instance of its own.

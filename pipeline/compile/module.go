@@ -24,7 +24,8 @@ import (
 // The schema is a CUE module of its own, which this program serves itself:
 // nobody publishes or downloads it.
 const (
-	schemaPath    = "github.com/pipe-run/pipe/schemas@v0"
+	schemaImport  = "github.com/pipe-run/pipe/schemas"
+	schemaPath    = schemaImport + "@v0"
 	schemaVersion = "v0.1.0"
 
 	// schemaRoot is the folder that the module seems to stand in; it exists
@@ -56,7 +57,7 @@ func (r *registry) Fetch(ctx context.Context, mv module.Version) (module.SourceL
 }
 
 func (r *registry) ModuleVersions(ctx context.Context, p string) ([]string, error) {
-	if base, _, _ := strings.Cut(schemaPath, "@"); p == schemaPath || p == base {
+	if p == schemaPath || p == schemaImport {
 		return []string{schemaVersion}, nil
 	}
 	return r.next.ModuleVersions(ctx, p)
@@ -95,10 +96,10 @@ func (s *source) load(opts Options) (inst, schema *build.Instance) {
 
 	var mu sync.Mutex
 	cfg.ParseFile = func(name string, src any, c parser.Config) (*ast.File, error) {
-		if name == s.abs && c.Mode&parser.ImportsOnly == 0 {
+		if name == s.abs {
 			return s.file, nil
 		}
-		if name != s.abs && !strings.HasPrefix(filepath.ToSlash(name), schemaRoot+"/") {
+		if !strings.HasPrefix(filepath.ToSlash(name), schemaRoot+"/") {
 			mu.Lock()
 			s.depend(name, src)
 			mu.Unlock()

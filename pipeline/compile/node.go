@@ -3,6 +3,7 @@ package compile
 import (
 	"encoding/json"
 	"errors"
+	"iter"
 	"path/filepath"
 
 	"cuelang.org/go/cue"
@@ -21,6 +22,11 @@ func (c *compiler) node(name string, v cue.Value) *pipeline.Node {
 		Inputs: map[string]pipeline.Ref{}, Outputs: map[string]string{},
 	}
 	before := len(c.problems)
+	if !stepName.MatchString(name) { // the schema says so too, but closes nothing that embeds it
+		c.badKind(name, v, cue.Value{})
+		c.bad[name] = true
+		return nil
+	}
 	kind := c.readKind(n, v)
 	if kind != nil {
 		if err := c.fill(n, v, kind); err != nil {
@@ -40,7 +46,7 @@ func (c *compiler) node(name string, v cue.Value) *pipeline.Node {
 
 // readKind returns the shape of n's kind, or nil after saying what is wrong.
 func (c *compiler) readKind(n *pipeline.Node, v cue.Value) *shape {
-	kv := v.LookupPath(cue.ParsePath("kind"))
+	kv := v.LookupPath(kindPath)
 	kind, err := kv.String()
 	if err != nil {
 		c.badKind(n.Name, v, kv)
@@ -57,23 +63,22 @@ func (c *compiler) readKind(n *pipeline.Node, v cue.Value) *shape {
 // fill reads everything of a step but its kind. errWrong means that the step
 // must be diagnosed.
 func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
-	it, err := v.Fields()
-	if err != nil {
-		return errWrong
+	if v.Err() != nil {
+		return errWrong // somewhere in it; an unknown field too
 	}
 	params := newObject()
-	for it.Next() {
-		name, fv := it.Selector().Unquoted(), it.Value()
+	for name, fv := range members(v, kind) {
 		f := kind.at(name)
 		if f == nil {
 			return errWrong
 		}
+		var err error
 		switch name {
 		case "kind":
 		case "in":
 			err = c.readInputs(n, fv, f)
 		case "out":
-			err = c.readOutputs(n, fv)
+			err = c.readOutputs(n, fv, f)
 		case "needs":
 			err = c.readNeeds(n, fv)
 		case "gate":
@@ -94,6 +99,7 @@ func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
 			return err
 		}
 	}
+	var err error
 	if n.Full, err = pipeline.CanonicalJSON(params.full.close()); err == nil {
 		n.Params, err = pipeline.CanonicalJSON(params.key.close())
 	}
@@ -102,6 +108,27 @@ func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
 	}
 	n.Secrets = secrets(n.Full)
 	return nil
+}
+
+// members iterates over the regular fields of v. Where the schema names all
+// that there can be they are looked up, which is much faster than asking CUE
+// for a list, because it would sort them as the file does.
+func members(v cue.Value, sh *shape) iter.Seq2[string, cue.Value] {
+	return func(yield func(string, cue.Value) bool) {
+		if sh.each != nil || sh.open {
+			for it := arcs(v); it.Next(); {
+				if !yield(it.Selector().Unquoted(), it.Value()) {
+					return
+				}
+			}
+			return
+		}
+		for _, f := range sh.sorted() {
+			if fv := v.LookupPath(f.sel); fv.Exists() && !yield(f.name, fv) {
+				return
+			}
+		}
+	}
 }
 
 // An object is the JSON of a struct twice: with all fields, and with those
@@ -173,18 +200,17 @@ func (c *compiler) value(v cue.Value, f *field) (full, key []byte, err error) {
 }
 
 func (c *compiler) structValue(v cue.Value, f *field) (full, key []byte, err error) {
-	it, err := v.Fields()
-	if err != nil || f.shape == nil {
+	if v.Err() != nil || f.shape == nil {
 		return nil, nil, errWrong
 	}
 	o := newObject()
 	n := 0
-	for it.Next() {
-		sub := f.shape.at(it.Selector().Unquoted())
+	for name, fv := range members(v, f.shape) {
+		sub := f.shape.at(name)
 		if sub == nil {
 			return nil, nil, errWrong
 		}
-		if err := c.export(o, it.Selector().Unquoted(), it.Value(), sub); err != nil {
+		if err := c.export(o, name, fv, sub); err != nil {
 			return nil, nil, err
 		}
 		n++
@@ -233,16 +259,14 @@ func (c *compiler) path(v cue.Value) ([]byte, error) {
 
 // readInputs reads the wires that end in n.
 func (c *compiler) readInputs(n *pipeline.Node, v cue.Value, f *field) error {
-	it, err := v.Fields()
-	if err != nil || f.shape == nil {
+	if f.shape == nil {
 		return errWrong
 	}
-	for it.Next() {
-		name := it.Selector().Unquoted()
-		if f.shape.at(name) == nil || it.Value().Err() != nil {
+	for name, in := range members(v, f.shape) {
+		if f.shape.at(name) == nil || in.Err() != nil {
 			return errWrong
 		}
-		ref, _, err := readRef(it.Value())
+		ref, _, err := readRef(in)
 		if err != nil {
 			return errWrong
 		}
@@ -252,6 +276,7 @@ func (c *compiler) readInputs(n *pipeline.Node, v cue.Value, f *field) error {
 }
 
 var (
+	kindPath = cue.ParsePath("kind")
 	stepPath = cue.MakePath(cue.Str("$step"))
 	outName  = cue.MakePath(cue.Str("$out"))
 	typePath = cue.ParsePath("type")
@@ -269,17 +294,16 @@ func readRef(v cue.Value) (ref pipeline.Ref, typ string, err error) {
 	return ref, typ, err
 }
 
-func (c *compiler) readOutputs(n *pipeline.Node, v cue.Value) error {
-	it, err := v.Fields()
-	if err != nil {
+func (c *compiler) readOutputs(n *pipeline.Node, v cue.Value, f *field) error {
+	if f.shape == nil {
 		return errWrong
 	}
-	for it.Next() {
-		_, typ, err := readRef(it.Value())
-		if err != nil || it.Value().Err() != nil {
+	for name, out := range members(v, f.shape) {
+		_, typ, err := readRef(out)
+		if err != nil || out.Err() != nil {
 			return errWrong
 		}
-		n.Outputs[it.Selector().Unquoted()] = typ
+		n.Outputs[name] = typ
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"strings"
+
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
@@ -13,7 +15,7 @@ import (
 type place struct {
 	label  token.Pos
 	fields map[string]*ast.Field // by dotted path
-	whole  bool                  // fields is all of them
+	refs   []string              // paths whose values stand elsewhere; "" is the step itself
 }
 
 // topField returns the first field of the file with that name.
@@ -61,7 +63,7 @@ func findSteps(places map[string]*place, x ast.Expr) {
 		}
 		p := places[name]
 		if p == nil {
-			p = &place{label: d.Label.Pos(), fields: map[string]*ast.Field{}, whole: true}
+			p = &place{label: d.Label.Pos(), fields: map[string]*ast.Field{}}
 			places[name] = p
 		}
 		p.read("", d.Value, 0)
@@ -77,7 +79,7 @@ func (p *place) read(prefix string, x ast.Expr, depth int) {
 			case *ast.Field:
 				name, _, err := ast.LabelName(d.Label)
 				if err != nil || d.Constraint != token.ILLEGAL {
-					p.whole = false
+					p.refs = append(p.refs, prefix)
 					continue
 				}
 				path := join(prefix, name)
@@ -88,7 +90,7 @@ func (p *place) read(prefix string, x ast.Expr, depth int) {
 			case *ast.EmbedDecl:
 				p.read(prefix, d.Expr, depth+1)
 			case *ast.Comprehension:
-				p.whole = false
+				p.refs = append(p.refs, prefix)
 			}
 		}
 	case *ast.BinaryExpr:
@@ -99,7 +101,7 @@ func (p *place) read(prefix string, x ast.Expr, depth int) {
 	case *ast.ParenExpr:
 		p.read(prefix, x.X, depth+1)
 	case *ast.Ident, *ast.SelectorExpr, *ast.IndexExpr, *ast.CallExpr:
-		p.whole = false
+		p.refs = append(p.refs, prefix)
 	}
 }
 
@@ -120,10 +122,34 @@ func (c *compiler) fieldPositions(name string, v cue.Value) map[string]pipeline.
 			all[path] = c.pos(fieldPos(f))
 		}
 	}
-	if p == nil || !p.whole {
-		c.walkPositions(all, "", v, c.lang.kinds[c.kindOf(v)])
+	kind := c.lang.kinds[c.kindOf(v)]
+	if p == nil {
+		c.walkPositions(all, "", v, kind)
+		return all
+	}
+	for _, path := range p.refs {
+		if path == "" {
+			c.walkPositions(all, "", v, kind)
+		} else if sh := kind.below(path); sh != nil {
+			c.walkPositions(all, path, lookup(v, path), sh)
+		}
 	}
 	return all
+}
+
+// below returns the shape of the struct at path that holds parameters, or nil.
+func (s *shape) below(path string) *shape {
+	for _, name := range strings.Split(path, ".") {
+		if name == "in" || name == "out" || name == "needs" || name == "gate" {
+			return nil
+		}
+		f := s.at(name)
+		if f == nil || f.shape == nil {
+			return nil
+		}
+		s = f.shape
+	}
+	return s
 }
 
 func fieldPos(f *ast.Field) token.Pos {
@@ -270,6 +296,6 @@ func (c *compiler) at(step string, v cue.Value, path string) token.Pos {
 
 // kindOf returns the kind of a step, or "".
 func (c *compiler) kindOf(v cue.Value) string {
-	kind, _ := v.LookupPath(cue.ParsePath("kind")).String()
+	kind, _ := v.LookupPath(kindPath).String()
 	return kind
 }

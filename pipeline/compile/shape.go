@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
@@ -22,15 +23,17 @@ type shape struct {
 	fields map[string]*field
 	each   *field // of fields beyond those: the value of a pattern
 	open   bool   // any further field is allowed
+	order  []*field
 }
 
 // A field is what the schema's syntax says about one field.
 type field struct {
 	name     string
-	optional bool // marked ?, or behind a condition or alternative
-	nokey    bool // @nokey(): cannot change bytes
-	path     bool // @path(): a path, relative to the file that writes it
-	one      bool // @one(): a struct of which exactly one field is given
+	sel      cue.Path // of name
+	optional bool     // marked ?, or behind a condition or alternative
+	nokey    bool     // @nokey(): cannot change bytes
+	path     bool     // @path(): a path, relative to the file that writes it
+	one      bool     // @one(): a struct of which exactly one field is given
 	exprs    []ast.Expr
 	doc      string
 
@@ -174,7 +177,7 @@ func (l *language) readDecl(s *shape, d ast.Decl, maybe bool, depth int) {
 		optional := maybe || d.Constraint == token.OPTION
 		f := s.fields[name]
 		if f == nil {
-			f = &field{name: name, optional: optional}
+			f = &field{name: name, sel: cue.MakePath(cue.Str(name)), optional: optional}
 			s.fields[name] = f
 		}
 		f.optional = f.optional && optional
@@ -251,6 +254,10 @@ func (l *language) readElems(f *field, x ast.Expr, depth int) {
 // of s is marked.
 func (s *shape) mix() bool {
 	any := false
+	s.order = nil
+	for _, name := range s.names() {
+		s.order = append(s.order, s.fields[name])
+	}
 	for _, f := range s.fields {
 		any = f.mix() || any
 	}
@@ -283,6 +290,9 @@ func (s *shape) at(name string) *field {
 	}
 	return nil
 }
+
+// sorted returns the named fields in the order of their names.
+func (s *shape) sorted() []*field { return s.order }
 
 // names returns the names of all named fields, sorted.
 func (s *shape) names() []string { return slices.Sorted(maps.Keys(s.fields)) }
