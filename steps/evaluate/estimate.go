@@ -92,7 +92,7 @@ func guess(r dataset.Record, vocab int) int64 {
 func memory(c decoder.Config, threads int) int64 {
 	width := 4*c.Hidden + 4*c.Heads*c.HeadDim + 3*c.Intermediate
 	cache := 2 * c.Layers * c.KVHeads * c.HeadDim * min(c.MaxPositions, batchTokens)
-	return 4 * (c.Params() + int64(c.VocabSize*c.Hidden) + int64(batchTokens*width) + int64(64*c.VocabSize) + int64(threads*cache))
+	return 4 * (c.Params() + int64(c.VocabSize*c.Hidden) + int64(batchTokens*width) + int64(c.LossChunk()*c.VocabSize) + int64(threads*cache))
 }
 
 // configOf reads the configuration of a model.

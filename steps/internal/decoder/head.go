@@ -5,15 +5,20 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
-// headChunk is how many supervised rows are scored at once: logits take
-// [headChunk, VocabSize] of memory.
-const headChunk = 64
+// chunkLogits is about how many logits are held at once.
+const chunkLogits = 8 << 20
+
+// LossChunk is how many supervised rows are scored at once: logits take
+// [LossChunk, VocabSize] of memory. The more rows, the less often a head that is
+// kept as stored must be unpacked.
+func (c Config) LossChunk() int { return max(32, min(1024, chunkLogits/c.VocabSize)) }
 
 // head is the final norm, the output projection and the cross-entropy.
 type head struct {
 	cfg  Config
 	norm []float32
 	lin  Linear // [VocabSize, Hidden]
+	rows int    // scored at once
 }
 
 // headGrads receives the gradients of one pass; nil ones are not wanted.
@@ -45,8 +50,8 @@ func (hd *head) loss(threads int, s *headScratch, b *Batch, x []float32, count f
 	clear(g.x)
 	clear(g.norm)
 	clear(g.w)
-	for lo := 0; lo < len(b.Rows); lo += headChunk {
-		hi := min(len(b.Rows), lo+headChunk)
+	for lo := 0; lo < len(b.Rows); lo += hd.rows {
+		hi := min(len(b.Rows), lo+hd.rows)
 		hd.lossChunk(threads, s, b.Rows[lo:hi], b.Targets[lo:hi], x, count, nll[lo:hi], g)
 	}
 }

@@ -163,4 +163,6 @@ func (m *Model) block(i int) *block {
 	return b
 }
 
-func (m *Model) finalHead() *head { return &head{cfg: m.Config, norm: m.norm, lin: m.head} }
+func (m *Model) finalHead() *head {
+	return &head{cfg: m.Config, norm: m.norm, lin: m.head, rows: m.LossChunk()}
+}
