@@ -198,13 +198,11 @@ func (f *forecast) memory(stored int64, tokens int) int64 {
 	row := (c.Layers+4)*c.Hidden + // inputs of blocks, gradients, embeddings
 		5*c.Hidden + 8*width + 2*c.KVHeads*c.HeadDim + 6*c.Intermediate // one block's scratch
 	bytes += 4 * int64(tokens) * int64(row)
-	bytes += 4 * headRows * int64(c.VocabSize)
+	bytes += 4 * int64(c.LossChunk()) * int64(c.VocabSize)
 	return bytes + process
 }
 
 const (
-	// headRows is how many rows of logits exist at a time.
-	headRows = 64
 	// process is the memory of a process that trains nothing.
 	process = 48 << 20
 	// efficiency is the part of the rate of large matrix products that a whole
