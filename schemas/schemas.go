@@ -7,3 +7,5 @@ import "embed"
 //
 //go:embed *.cue cue.mod/module.cue
 var FS embed.FS
+
+//go:generate go run ../internal/stepdocs ../docs/steps.md
