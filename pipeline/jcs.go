@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -134,17 +135,23 @@ func appendString(out []byte, s string) []byte {
 // maxSafeInteger is the largest integer n such that n and n+1 are doubles.
 const maxSafeInteger = 1<<53 - 1
 
+// appendNumber refuses what would print as an integer beyond ±(2^53−1),
+// however it is spelled, so that canonical JSON is accepted again.
 func appendNumber(out []byte, n json.Number) ([]byte, error) {
 	f, err := n.Float64()
 	if err != nil {
 		return nil, fmt.Errorf("number %s is out of range", n)
 	}
-	if i, err := n.Int64(); err == nil && (i > maxSafeInteger || i < -maxSafeInteger) {
-		return nil, fmt.Errorf("integer %s is beyond ±(2^53−1)", n)
-	}
 	if f == 0 {
 		return append(out, '0'), nil // −0 prints as 0
 	}
 	b, err := json.Marshal(f) // encoding/json prints doubles as ECMAScript does
+	if (f > maxSafeInteger || f < -maxSafeInteger) && (isInteger(string(b)) || isInteger(string(n))) {
+		return nil, fmt.Errorf("integer %s is beyond ±(2^53−1)", n)
+	}
 	return append(out, b...), err
 }
+
+// isInteger reports whether the JSON number s has neither fraction nor
+// exponent.
+func isInteger(s string) bool { return !strings.ContainsAny(s, ".eE") }
