@@ -87,6 +87,7 @@ func (b *block) forward(s *scratch, n int, positions []int32, spans []Span, cach
 	rmsNorm(th, n, c.Hidden, c.Eps, x, b.norm1, s.h)
 	b.lin[projQ].forward(th, n, s.h, s.flat)
 	s.split(n, c.Heads, n, 0, positions, s.flat, s.qh)
+	s.scale(s.qh)
 	kvw := c.KVHeads * c.HeadDim
 	b.lin[projK].forward(th, n, s.h, s.flat[:n*kvw])
 	s.split(n, c.KVHeads, cache.stride, cache.past, positions, s.flat, cache.k)
@@ -147,6 +148,7 @@ func (b *block) backward(s *scratch, batch *Batch, x, dout []float32, g blockGra
 func (b *block) projectionsBackward(s *scratch, batch *Batch) {
 	n, c, th := len(batch.IDs), b.cfg, s.threads
 	kvw := c.KVHeads * c.HeadDim
+	s.scale(s.dq)
 	s.unrotate(n, c.Heads, batch.Positions, s.dq)
 	s.join(n, c.Heads, s.dq, s.flat)
 	b.lin[projQ].backward(th, n, s.h, s.flat, s.dh, false)
@@ -174,6 +176,12 @@ func (s *scratch) split(n, heads, stride, past int, positions []int32, x, y []fl
 			}
 		}
 	})
+}
+
+// scale multiplies queries, or their gradients, by 1/√dim.
+func (s *scratch) scale(x []float32) {
+	factor := s.cfg.attnScale()
+	eachChunk(s.threads, len(x), func(lo, hi int) { scaleBy(x[lo:hi], factor) })
 }
 
 // join moves x [heads][n][dim] to y [n, heads·dim].

@@ -181,7 +181,7 @@ func TestBits(t *testing.T) {
 		sum += v
 	}
 	got := fmt.Sprintf("%v %x", ids, math.Float64bits(sum))
-	if want := "[7 7 10 15 17 0 15 14 13 6 16 6 13 3 4 13] 405449fef7b27521"; got != want {
+	if want := "[7 7 10 15 17 0 15 14 13 6 16 6 13 3 4 13] 405449ff0659a235"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

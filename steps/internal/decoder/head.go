@@ -91,12 +91,9 @@ func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x 
 // crossEntropy returns -log softmax(x)[target] and, when gradient is set,
 // replaces the logits x by (softmax(x) - onehot(target)) / count.
 func crossEntropy(x []float32, target int, count float64, gradient bool) float64 {
-	peak := x[0]
-	for _, v := range x {
-		peak = max(peak, v)
-	}
-	at := float64(x[target]) - float64(peak)
-	sum := expSum(x, peak)
+	best := peak(x)
+	at := float64(x[target]) - float64(best)
+	sum := expSum(x, best)
 	nll := kernel.Log64(sum) - at
 	if gradient {
 		scale := float32(1 / (sum * count))
