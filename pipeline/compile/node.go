@@ -249,7 +249,7 @@ func (c *compiler) path(v cue.Value) ([]byte, error) {
 	}
 	if !filepath.IsAbs(s) {
 		dir := c.dir
-		if pos := c.valuePos(v); pos.IsValid() && filepath.IsAbs(pos.Filename()) {
+		if pos := c.literalPos(v); filepath.IsAbs(pos.Filename()) {
 			dir = filepath.Dir(pos.Filename())
 		}
 		s = filepath.Join(dir, s)

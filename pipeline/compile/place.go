@@ -270,6 +270,18 @@ func (c *compiler) valuePos(v cue.Value) token.Pos {
 	return token.NoPos
 }
 
+// literalPos is where the text of a string is written, be it behind
+// references.
+func (c *compiler) literalPos(v cue.Value) token.Pos {
+	switch src := v.Source().(type) {
+	case *ast.BasicLit, *ast.Interpolation, *ast.BinaryExpr:
+		if isUser(src.Pos()) {
+			return src.Pos()
+		}
+	}
+	return c.valuePos(v)
+}
+
 // wirePos is where step waits for up.
 func (c *compiler) wirePos(step, up string) token.Pos {
 	v := c.steps[step]

@@ -33,12 +33,12 @@ func (c *compiler) readSteps() {
 	c.misnamed = map[string]bool{}
 	c.checkRoot()
 	v := c.root.LookupPath(cue.ParsePath("steps"))
-	if us := c.userConjuncts(v); len(us) > 0 && !isStruct(us) {
-		c.add(us[0].pos(), `write steps: {NAME: {kind: "…", …}, …}`, "steps must be a struct of steps by name, got %s", describe(us[0].value))
-		return
-	}
 	it, err := v.Fields()
 	if err != nil {
+		if us := c.userConjuncts(v); len(us) > 0 && !isStruct(us) {
+			c.add(us[0].pos(), `write steps: {NAME: {kind: "…", …}, …}`, "steps must be a struct of steps by name, got %s", describe(us[0].value))
+			return
+		}
 		c.report(v.Err())
 		return
 	}

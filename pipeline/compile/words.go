@@ -10,8 +10,6 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
-
-	"github.com/pipe-run/pipe/pipeline"
 )
 
 // report notes every error of CUE that err holds, at the best place it names.
@@ -266,14 +264,6 @@ func (c *compiler) unknownKind(step, kind string, kv cue.Value) {
 		return
 	}
 	c.add(c.valuePos(kv), choose("kind", kind, c.lang.kindNames()), "unknown kind %q of step %s", kind, step)
-}
-
-// tooBig reports an evaluation that the watchdog ended.
-func (c *compiler) tooBig(why string) error {
-	return fmt.Errorf("%w: %w", ErrTooBig, pipeline.Problems{{
-		Pos: pipeline.Pos{File: c.source.name}, Message: "evaluating the file " + why,
-		Hint: "look for comprehensions inside comprehensions, and for definitions that multiply one another",
-	}})
 }
 
 func tagName(body string) string {
