@@ -576,3 +576,18 @@ func blockGradients(t *testing.T, m *decoder.Model) []float32 {
 	}
 	return slices.Concat(append(grads, y, loss, dy[0])...)
 }
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(`{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "rank_pattern": {"q_proj": 16}, "alpha_pattern": {"v_.*": 1}}`))
+	f.Add([]byte(`{"peft_type": "LORA", "target_modules": "all-linear", "use_rslora": true, "init_lora_weights": "gaussian"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := ParseConfig(raw)
+		if err != nil {
+			return
+		}
+		rank, scale := c.For("model.layers.0.self_attn.q_proj")
+		if rank < 1 || rank > maxRank || scale != scale {
+			t.Errorf("rank %d, scale %v", rank, scale)
+		}
+	})
+}
