@@ -152,7 +152,11 @@ func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
 	for _, s := range safetensors.Order(specs) {
 		x := tr.weights.get(s.Name)
 		raw := make([]byte, len(x)*dtype.Size())
-		if err := tensor.Encode(raw, dtype, x); err != nil {
+		err := tensor.Encode(raw, dtype, x)
+		if err == nil && dtype == tensor.F16 && !fitsF16(x) {
+			err = fmt.Errorf("a weight of %s is beyond the range of f16: store the model as f32 or bf16", s.Name)
+		}
+		if err != nil {
 			return errors.Join(err, w.Close())
 		}
 		if err := w.Write(s.Name, raw); err != nil {
@@ -160,4 +164,14 @@ func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
 		}
 	}
 	return w.Close()
+}
+
+// fitsF16 says that no element becomes infinite when it is rounded to F16.
+func fitsF16(x []float32) bool {
+	for _, v := range x {
+		if v >= 65520 || v <= -65520 {
+			return false
+		}
+	}
+	return true
 }
