@@ -269,3 +269,23 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("estimate %+v, want %v FLOPs", e, want)
 	}
 }
+
+// TestGolden holds the bytes of one evaluation. Where they change on purpose,
+// the kind's version must be raised.
+func TestGolden(t *testing.T) {
+	model := tiny.Model(t, 5)
+	dir, err := evaluateDir(t, defaults, 2, map[string]string{
+		"model": model, "adapter": tiny.Adapter(t, model, 0.1),
+		"records": tiny.Records(t, tiny.Chat("what is up", "the sky"), tiny.Chat("left", "right")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := artifact.Digest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "10015ca6a88edf2b4d7bd18729ec60e3e5d46cbea685472eebf6118810d0718b"; got != want || Kind.Version != 1 {
+		t.Errorf("version %d writes %s, want version 1 and %s", Kind.Version, got, want)
+	}
+}

@@ -206,3 +206,28 @@ func TestRelated(t *testing.T) {
 		}
 	}
 }
+
+// TestGolden holds the bytes of merged models. Where they change on purpose,
+// the kind's version must be raised.
+func TestGolden(t *testing.T) {
+	model := tiny.Model(t, 5)
+	adapter := tiny.Adapter(t, model, 0.1)
+	err := artifact.Write(adapter, artifact.Provenance{
+		Type: "adapter", TrainedOn: &artifact.Quantization{Scheme: "nf4", BlockSize: 64, DoubleQuant: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for params, want := range map[string]string{
+		`{"dtype": "f32"}`:                      "f534c2e3501dfa55574346c5f938db5074614be3150317afa9188fd6a6dbdeee",
+		`{"dtype": "bf16", "base": "original"}`: "425e556cf122bdb15ac9a8802b5b36d38d20874ae7cc373ca0ed096dbed99d35",
+	} {
+		got, err := artifact.Digest(mustMerge(t, params, model, adapter))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != want || Kind.Version != 1 {
+			t.Errorf("%s: version %d writes %s, want version 1 and %s", params, Kind.Version, got, want)
+		}
+	}
+}
