@@ -71,6 +71,7 @@ type compiler struct {
 	blamed      []token.Pos         // places that problems stand at
 	tagged      map[*ast.Field]*tag // fields that -t gave a value
 	misnamed    map[string]bool     // fields of the pipeline that a misspelt one was meant to be
+	later       []func()            // complaints that only count when there is no other
 	refsChecked bool
 }
 
@@ -84,6 +85,7 @@ func newCompiler(s *source, lang *language) *compiler {
 }
 
 func (c *compiler) compile(opts Options) error {
+	c.refuseValues()
 	c.injectTags(opts.Tags)
 	c.rewriteNeeds()
 	if len(c.problems) > 0 {
@@ -104,6 +106,9 @@ func (c *compiler) compile(opts Options) error {
 		if n := c.node(name, c.steps[name]); n != nil {
 			c.nodes[name] = n
 		}
+	}
+	if err := c.root.Err(); err != nil && len(c.problems) == 0 {
+		c.report(err) // such as a comprehension over what has no value
 	}
 	if len(c.problems) == 0 {
 		c.order()

@@ -37,6 +37,13 @@ func (a *arcIterator) Value() cue.Value       { return a.it.Value() }
 // diagnoseStep says everything that is wrong with a step of a known kind.
 func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
 	c.checkRefs()
+	before := len(c.problems)
+	c.later = nil
+	defer func() {
+		if len(c.problems) == before {
+			each(c.later, func(complain func()) { complain() })
+		}
+	}()
 	c.unknownFields(step, "", v, &field{shape: kind})
 	for _, name := range kind.names() {
 		f, fv := kind.fields[name], v.LookupPath(cue.MakePath(cue.Str(name)))
@@ -97,7 +104,7 @@ func (c *compiler) diagnose(step, path string, v cue.Value, f *field) {
 
 // missing says that the user must write a field that has no value yet.
 func (c *compiler) missing(step, path string, v cue.Value, f *field) {
-	if f != nil && f.optional || v.Exists() && v.Validate(cue.Concrete(true)) == nil {
+	if f != nil && (f.optional || c.lang.hasDefault(f)) || v.Exists() && v.Validate(cue.Concrete(true)) == nil {
 		return
 	}
 	if v.Exists() && v.Validate() != nil {
@@ -118,7 +125,9 @@ func (c *compiler) missing(step, path string, v cue.Value, f *field) {
 func nouns(ws []want) string {
 	var all []string
 	for _, w := range ws {
-		all = append(all, w.String())
+		if s := w.String(); !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
 	return list(all, "or")
 }
@@ -188,7 +197,12 @@ func (c *compiler) exactlyOne(step, path string, v cue.Value, f *field, us []con
 func (c *compiler) diagnoseList(step, path string, v cue.Value, f *field, us []conjunct) {
 	before := len(c.problems)
 	n := 0
-	if it, err := us[0].value.List(); err == nil {
+	it, err := us[0].value.List()
+	if err != nil {
+		c.wrongValue(step, path, us[0], f, us[0].value.Err())
+		return
+	}
+	if err == nil {
 		for it.Next() {
 			ev := v.LookupPath(cue.MakePath(cue.Index(n)))
 			if ev.Exists() && ev.Validate(cue.Concrete(true)) != nil {
@@ -198,8 +212,16 @@ func (c *compiler) diagnoseList(step, path string, v cue.Value, f *field, us []c
 		}
 	}
 	if len(c.problems) == before && v.Validate(cue.Concrete(true)) != nil {
-		if n == 0 {
+		low, high := listLen(f)
+		switch {
+		case n == 0:
 			c.add(us[0].pos(), "", "%s must not be empty", of(step, path))
+			return
+		case low == high && n != low:
+			c.add(us[0].pos(), "", "%s must have %d elements, got %d", of(step, path), low, n)
+			return
+		case n < low:
+			c.add(us[0].pos(), "", "%s must have at least %d elements, got %d", of(step, path), low, n)
 			return
 		}
 		c.leaf(step, path, v, us, f)
@@ -319,7 +341,7 @@ func shapeHint(path string, f *field, got cue.Value) string {
 		return ""
 	}
 	names := f.shape.names()
-	if len(names) == 1 && got.Kind() == cue.StringKind {
+	if sub := f.shape.fields[names[0]]; len(names) == 1 && got.Kind() == cue.StringKind && len(sub.exprs) > 0 && isStringSchema(sub) {
 		return "write " + name + ": " + names[0] + ": " + show(got)
 	}
 	return "write " + name + ": {…} with " + list(names, "or")
@@ -358,6 +380,15 @@ func (c *compiler) wrongValue(step, path string, u conjunct, f *field, err error
 			c.refusedTag(t, of(step, path))
 			return
 		}
+	}
+	if err == nil {
+		return
+	}
+	if strings.HasSuffix(strings.TrimSpace(err.Error()), "field not allowed") {
+		c.later = append(c.later, func() {
+			c.add(u.label(), "", "%s cannot be given beside the other parameters of the step", of(step, path))
+		})
+		return
 	}
 	if c.tagRefused(u.expr(), of(step, path)) || c.followsFrom(u) || c.poisoned(u, err) {
 		return
@@ -406,98 +437,6 @@ func (c *compiler) noValue(step, path string, us []conjunct, f *field) {
 	c.add(us[0].pos(), hint, "%s has no value, only the constraint %s", of(step, path), source1(us[0].expr()))
 }
 
-// chainsIn returns all references into steps that x holds.
-func (c *compiler) chainsIn(x ast.Expr) (all [][]part) {
-	if x == nil {
-		return nil
-	}
-	ast.Walk(x, func(n ast.Node) bool {
-		if e, ok := n.(ast.Expr); ok {
-			if parts := c.chain(e); len(parts) > 0 {
-				all = append(all, parts)
-				return false
-			}
-		}
-		return true
-	}, nil)
-	return all
-}
-
-func joinParts(ps []part) string {
-	s := ""
-	for _, p := range ps {
-		s = join(s, p.name)
-	}
-	return s
-}
-
-// valueless says which field of the file that x refers to has no value.
-func (c *compiler) valueless(x ast.Expr) (why string) {
-	ast.Walk(x, func(n ast.Node) bool {
-		id, ok := n.(*ast.Ident)
-		if !ok || why != "" || id.Scope != ast.Node(c.file) {
-			return why == ""
-		}
-		f := topField(c.file, id.Name)
-		if f == nil {
-			return true
-		}
-		v := c.world.root.LookupPath(cue.MakePath(c.selector(id.Name)))
-		if !v.Exists() || v.Err() != nil || v.IsConcrete() || v.IncompleteKind() == cue.StructKind {
-			return true
-		}
-		why = id.Name + " has none (" + c.pos(f.Pos()).String() + ")"
-		for _, a := range f.Attrs {
-			if key, body := a.Split(); key == "tag" {
-				why += "; set it with -t " + tagName(body) + "=…"
-			}
-		}
-		return false
-	}, nil)
-	return why
-}
-
-// absentField finds a field that x refers to and that its struct, a field at
-// the top of the file, does not have.
-func (c *compiler) absentField(x ast.Expr) (pos token.Pos, name, hint string) {
-	if x == nil {
-		return pos, "", ""
-	}
-	ast.Walk(x, func(n ast.Node) bool {
-		sel, ok := n.(*ast.SelectorExpr)
-		if !ok {
-			return name == ""
-		}
-		id, ok := sel.X.(*ast.Ident)
-		if !ok || id.Scope != ast.Node(c.file) || c.isSteps(id) {
-			return name == ""
-		}
-		v := c.root.LookupPath(cue.MakePath(c.selector(id.Name)))
-		field, _, err := ast.LabelName(sel.Sel)
-		if err != nil || v.IncompleteKind() != cue.StructKind || v.LookupPath(cue.MakePath(c.selector(field))).Exists() {
-			return true
-		}
-		var names []string
-		for it := arcs(v); it.Next(); {
-			names = append(names, it.Selector().Unquoted())
-		}
-		pos, name, hint = sel.Sel.Pos(), source1(sel), choose("field", field, names)
-		return false
-	}, nil)
-	return pos, name, hint
-}
-
-// selector returns the selector of a field of the user's file.
-func (c *compiler) selector(name string) cue.Selector {
-	switch {
-	case strings.HasPrefix(name, "_"):
-		return cue.Hid(name, c.world.inst.ID())
-	case strings.HasPrefix(name, "#"):
-		return cue.Def(name)
-	}
-	return cue.Str(name)
-}
-
 func (c *compiler) twoValues(step, path string, a, b conjunct) {
 	if a.pos() == b.pos() {
 		c.add(b.pos(), `if a comprehension makes this step, put what varies into its name, as in "lora-\(rank)"`,
@@ -505,43 +444,6 @@ func (c *compiler) twoValues(step, path string, a, b conjunct) {
 		return
 	}
 	c.add(b.pos(), "", "%s is %s here but %s at %s", of(step, path), show(b.value), show(a.value), c.pos(a.pos()))
-}
-
-// isBlamed reports whether a problem is known within the values us.
-func (c *compiler) isBlamed(us []conjunct) bool {
-	for _, u := range us {
-		x := u.expr()
-		if x == nil {
-			continue
-		}
-		if _, ok := x.(*ast.StructLit); ok {
-			continue
-		}
-		if c.blamedIn(x) {
-			return true
-		}
-	}
-	return false
-}
-
-// isBlamedWithin is isBlamed for structs too.
-func (c *compiler) isBlamedWithin(us []conjunct) bool {
-	for _, u := range us {
-		if x := u.expr(); x != nil && c.blamedIn(x) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *compiler) blamedIn(x ast.Node) bool {
-	from, to := x.Pos(), x.End()
-	for _, p := range c.blamed {
-		if p.Filename() == from.Filename() && p.Offset() >= from.Offset() && p.Offset() <= to.Offset() {
-			return true
-		}
-	}
-	return false
 }
 
 func isStruct(us []conjunct) bool {

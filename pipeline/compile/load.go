@@ -164,7 +164,11 @@ func schemaInstance() (*build.Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := inst.AddFile(schemaDir+e.Name(), b); err != nil {
+		f, err := parser.ParseFile(schemaDir+e.Name(), b)
+		if err != nil {
+			return nil, err
+		}
+		if err := inst.AddSyntax(f); err != nil {
 			return nil, err
 		}
 	}

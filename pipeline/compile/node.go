@@ -317,7 +317,7 @@ func (c *compiler) readNeeds(n *pipeline.Node, v cue.Value) error {
 	}
 	for it.Next() {
 		name, err := c.neededStep(it.Value())
-		if err != nil || c.steps[name].Exists() == false {
+		if err != nil || !c.steps[name].Exists() {
 			return errWrong
 		}
 		n.Needs = append(n.Needs, name)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -53,6 +54,18 @@ func (c *compiler) readSteps() {
 			pos = f.Pos()
 		}
 		c.add(pos, `add one, such as faq: {kind: "fetch", source: file: path: "data/faq.jsonl"}`, "the pipeline has no steps")
+	}
+}
+
+// refuseValues refuses a file that is a list or a scalar.
+func (c *compiler) refuseValues() {
+	for _, d := range c.file.Decls {
+		if e, ok := d.(*ast.EmbedDecl); ok {
+			switch e.Expr.(type) {
+			case *ast.BasicLit, *ast.ListLit, *ast.Interpolation:
+				c.add(e.Pos(), `a pipeline file begins with name: "…" and steps: {…}`, "this is a value, not a field of a pipeline")
+			}
+		}
 	}
 }
 

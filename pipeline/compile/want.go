@@ -226,13 +226,58 @@ func dropDefaults(ws []want) []want {
 	for _, w := range ws {
 		covered := false
 		for _, o := range ws {
-			covered = covered || w.fallback && w.literal != "" && o.literal == "" && (o.kind == w.kind || o.kind == 0)
+			covered = covered || w.fallback && !o.fallback && (w.kind == 0 || w.literal != "" && o.literal == "" && (o.kind == w.kind || o.kind == 0))
 		}
 		if !covered {
 			out = append(out, w)
 		}
 	}
 	return out
+}
+
+// hasDefault reports whether the schema gives f a value by itself.
+func (l *language) hasDefault(f *field) bool {
+	for _, x := range f.exprs {
+		for _, w := range l.alternatives(x, 0) {
+			if w.fallback {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isStringSchema reports whether f is nothing but a string.
+func isStringSchema(f *field) bool {
+	ws := (&language{}).wants(f)
+	return len(ws) == 1 && ws[0].kind == cue.StringKind
+}
+
+// listLen returns how many elements the lists of f have; high is -1 when any
+// number may follow.
+func listLen(f *field) (low, high int) {
+	high = -1
+	for _, x := range f.exprs {
+		ast.Walk(x, func(n ast.Node) bool {
+			l, ok := n.(*ast.ListLit)
+			if !ok {
+				return true
+			}
+			low, high = 0, 0
+			for _, e := range l.Elts {
+				if _, rest := e.(*ast.Ellipsis); rest {
+					high = -1
+				} else {
+					low++
+				}
+			}
+			if high == 0 {
+				high = low
+			}
+			return false
+		}, nil)
+	}
+	return low, high
 }
 
 // String says an alternative as a noun.
@@ -357,7 +402,7 @@ func unquoted(ws []want, text string) bool {
 	for _, w := range ws {
 		switch w.kind {
 		case cue.NumberKind:
-			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "" && strings.IndexAny(text, "xXpPinIN") < 0 {
+			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "" && !strings.ContainsAny(text, "xXpPinIN") {
 				return true
 			}
 		case cue.BoolKind:

@@ -3,6 +3,7 @@ package compile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -40,7 +41,14 @@ func watch(ctx context.Context, opts Options, c *compiler, f func() error) error
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	done := make(chan error, 1)
-	go func() { done <- f() }()
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- fmt.Errorf("%s: evaluating the file failed inside of CUE: %v\n%s", c.source.name, r, debug.Stack())
+			}
+		}()
+		done <- f()
+	}()
 	start, startCPU := time.Now(), cpuTime()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
