@@ -6,6 +6,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -43,12 +44,18 @@ func (c *compiler) readSteps() {
 		c.report(v.Err())
 		return
 	}
+	// A comprehension over what has no value makes no steps, silently.
+	for _, e := range errors.Errors(v.Err()) {
+		if p := e.Path(); len(p) > 0 && p[len(p)-1] == "steps" {
+			c.report(e)
+		}
+	}
 	for it.Next() {
 		name := it.Selector().Unquoted()
 		c.steps[name] = it.Value()
 		c.names = append(c.names, name)
 	}
-	if len(c.names) == 0 && !c.misnamed["steps"] {
+	if len(c.names) == 0 && !c.misnamed["steps"] && v.Err() == nil {
 		pos := token.NoPos
 		if f := topField(c.file, "steps"); f != nil {
 			pos = f.Pos()
