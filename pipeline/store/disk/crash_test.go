@@ -136,7 +136,7 @@ func TestCrash(t *testing.T) {
 	}
 	stride := 1
 	if testing.Short() {
-		stride = 7
+		stride = 11
 	}
 	ops := 0
 	for n := 1; ; n += stride {

@@ -174,7 +174,7 @@ func TestSnapshotMalformed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range len(good) {
+	for i := 0; i < len(good); i += 7 {
 		bad := append([]byte(nil), good...)
 		bad[i] ^= 0x41
 		if err := os.WriteFile(n.path, bad, 0o644); err != nil {
@@ -182,7 +182,7 @@ func TestSnapshotMalformed(t *testing.T) {
 		}
 		s2 := open(t, s.dir)
 		s2.Snapshot("g")
-		if i%16 == 0 && hits(t, s2, all) != 2 {
+		if i%5 == 0 && hits(t, s2, all) != 2 {
 			t.Errorf("byte %d changed: results lost", i)
 		}
 		if len(s2.Reports()) != 1 {
