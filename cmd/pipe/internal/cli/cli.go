@@ -146,27 +146,32 @@ func (a *app) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w (pipe %s --help lists the flags)", err, cmd.Name())
+		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
 	for _, c := range a.commands() {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, got []string) error {
-				if err := args(cmd, got); err != nil {
-					return usagef("pipe %s: %w; usage: %s", cmd.Name(), err, cmd.UseLine())
-				}
-				return nil
-			}
-		}
+		wrapArgs(c)
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// wrapArgs makes a wrong number of arguments a usage error that shows the
+// right one.
+func wrapArgs(c *cobra.Command) {
+	args := c.Args
+	c.Args = func(cmd *cobra.Command, got []string) error {
+		if err := args(cmd, got); err != nil {
+			return usagef("%s: %w; usage: %s", cmd.CommandPath(), err, cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	if s := cmd.SuggestionsFor(name); len(s) > 0 {
 		return usagef("unknown command %q; did you mean %q?", name, s[0])
 	}
-	return usagef("unknown command %q; pipe --help lists the commands", name)
+	return usagef("unknown command %q; %s --help lists the commands", name, cmd.CommandPath())
 }
 
 // printJSON writes v, indented, with a newline.

@@ -88,7 +88,11 @@ func (a *app) openPipeline(ctx context.Context, src source) (*session, error) {
 		return nil, err
 	}
 	s.past = newPast(s.store, abs)
-	s.pins = newPins(s.store, abs)
+	s.pins = newPins(a, s.store, abs)
+	if err := s.pins.load(); err != nil {
+		s.close()
+		return nil, err
+	}
 	s.openSnapshot()
 	return s, nil
 }
@@ -99,8 +103,7 @@ func (s *session) compile(ctx context.Context, src source) (*pipeline.Graph, err
 	if err != nil { // a cache that cannot be written to
 		return compile.File(ctx, src.file, opts)
 	}
-	_ = dir
-	return compile.File(ctx, src.file, opts)
+	return compile.Cached(ctx, dir, src.file, opts)
 }
 
 // planner returns a planner over the session.
