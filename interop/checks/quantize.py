@@ -1,0 +1,149 @@
+"""NF4 weights against bitsandbytes on the CPU, and in transformers and PEFT."""
+
+import functools
+import json
+
+from checks import models, pipe
+from checks.report import Different, check, equal, within
+
+DTYPES = ["float32", "bfloat16", "float16"]
+
+
+@functools.cache
+def made(dtype):
+    """A model stored in dtype, and pipe's quantizations of it."""
+    path = models.llama(f"nf4-{dtype}", dtype=dtype, hidden_size=192, intermediate_size=320, num_key_value_heads=2)
+    return path, pipe.Run("quantize", model=path)
+
+
+def tensors(path):
+    from safetensors.torch import load_file
+
+    return load_file(path / "model.safetensors")
+
+
+def pairs(dtype, nested):
+    """Of every linear: its name, pipe's tensors, bitsandbytes' codes and state."""
+    import bitsandbytes.functional as bnb
+
+    path, run = made(dtype)
+    original = tensors(path)
+    ours = tensors(run["nested.model" if nested else "plain.model"])
+    names = [n for n in original if n.endswith("_proj.weight")]
+    for name in names:
+        codes, state = bnb.quantize_4bit(original[name], blocksize=64, quant_type="nf4", compress_statistics=nested)
+        yield name, {k.removeprefix(name): v for k, v in ours.items() if k.startswith(name)}, codes, state
+
+
+@check("bitsandbytes/nf4-codes")
+def codes():
+    """Two weights in a byte, the first in the high nibble: byte for byte."""
+    bytes_ = 0
+    for dtype in DTYPES:
+        for name, ours, theirs, _ in pairs(dtype, False):
+            different = int((ours[""].flatten() != theirs.flatten()).sum())
+            if different:
+                raise Different(f"{different} of {theirs.numel()} bytes of {name} in {dtype}")
+            bytes_ += theirs.numel()
+    return f"{bytes_} bytes equal, of weights in {', '.join(DTYPES)}"
+
+
+@check("bitsandbytes/nf4-absmax")
+def absmax():
+    count = 0
+    for dtype in DTYPES:
+        for name, ours, _, state in pairs(dtype, False):
+            if not ours[".absmax"].equal(state.absmax) or not ours[".quant_map"].equal(state.code):
+                raise Different(f"absmax or quant_map of {name} in {dtype}")
+            count += state.absmax.numel()
+    return f"{count} scales and the map bit-equal"
+
+
+@check("bitsandbytes/nested-map")
+def nested_map():
+    for name, ours, _, state in pairs("float32", True):
+        if not ours[".nested_quant_map"].equal(state.state2.code):
+            return within(0, [ours[".nested_quant_map"]], [state.state2.code])
+    return "256 values bit-equal"
+
+
+@check("bitsandbytes/nested-scales")
+def nested_scales():
+    """The mean of the scales is a sum in another order: it may differ in its last bits, and then a
+    scale that lies between two codes may fall to the other."""
+    offset = scale = 0.0
+    moved = total = 0
+    for name, ours, _, state in pairs("float32", True):
+        ours_state = json.loads(bytes(ours[".quant_state.bitsandbytes__nf4"].tolist()))
+        offset = max(offset, abs(ours_state["nested_offset"] / float(state.offset) - 1))
+        scale = max(scale, float((ours[".nested_absmax"] / state.state2.absmax - 1).abs().max()))
+        steps = (ours[".absmax"].int() - state.absmax.flatten().int()).abs()
+        if int(steps.max()) > 1:
+            raise Different(f"codes of {name} are up to {int(steps.max())} apart")
+        moved, total = moved + int(steps.sum()), total + steps.numel()
+    detail = f"offset within {offset:.1e}, nested_absmax within {scale:.1e} relative; {moved} of {total} codes one apart"
+    if offset > 2.4e-7 or scale > 1e-6 or moved > total // 500:
+        raise Different(detail)
+    return detail
+
+
+@check("bitsandbytes/quant-state")
+def quant_state():
+    """Names, dtypes, shapes and JSON of what is stored, against bitsandbytes' own serialization."""
+    seen = []
+    for nested in (False, True):
+        for name, ours, _, state in pairs("bfloat16", nested):
+            theirs = {"." + k: v for k, v in state.as_dict(packed=True).items()}
+            ours.pop("")
+            equal(sorted((k, str(v.dtype), tuple(v.shape)) for k, v in ours.items() if "bitsandbytes__" not in k),
+                  sorted((k, str(v.dtype), tuple(v.shape)) for k, v in theirs.items() if "bitsandbytes__" not in k),
+                  f"tensors of {name}")
+            key = ".quant_state.bitsandbytes__nf4"
+            got, want = (json.loads(bytes(d[key].tolist())) for d in (ours, theirs))
+            for d in (got, want):
+                d.pop("nested_offset", None)  # compared in nested-scales
+            equal(got.items(), want.items(), f"entries of the quant_state of {name}")
+            seen.append(name)
+    return f"{len(seen)} weights stored alike"
+
+
+@check("bitsandbytes/dequantized")
+def dequantized():
+    """bitsandbytes reads our files and gets the weights that pipe computes with."""
+    import bitsandbytes.functional as bnb
+
+    path, run = made("float32")
+    details = []
+    for output in ("plain.model", "nested.model"):
+        stored = tensors(run[output])
+        names = [n for n in stored if n.endswith("_proj.weight")]
+        ours = pipe.weights(run[output], names)
+        theirs = []
+        for name in names:
+            parts = {k: v for k, v in stored.items() if k.startswith(name + ".")}
+            state = bnb.QuantState.from_dict(parts, device="cpu")
+            theirs.append(bnb.dequantize_4bit(stored[name], state).flatten().numpy())
+        details.append(output.split(".")[0] + " " + within(1e-7, [ours[n] for n in names], theirs))
+    return "; ".join(details)
+
+
+@check("transformers/nf4-logits")
+def logits():
+    """Our quantized directory in transformers, on bitsandbytes' CPU kernels."""
+    details = []
+    for output in ("plain.model", "nested.model"):
+        path = made("float32")[1][output]
+        rows = models.ids(path)
+        details.append(output.split(".")[0] + " " + within(2e-3, pipe.logits(path, rows), models.logits(models.load(path), rows)))
+    return "; ".join(details)
+
+
+@check("peft/qlora-logits")
+def qlora():
+    """A QLoRA adapter on its 4-bit base in PEFT against the model pipe merged both into."""
+    import peft
+
+    run = pipe.Run("merge", model=models.base())
+    rows = models.ids(models.base())
+    theirs = peft.PeftModel.from_pretrained(models.load(run["small.model"]), run["qlora.adapter"]).eval()
+    return within(2e-3, pipe.logits(run["qmerged.model"], rows), models.logits(theirs, rows))

@@ -1,0 +1,111 @@
+"""Tokens in datasets, their ids and labels against transformers' chat templates, records in pyarrow."""
+
+import functools
+import json
+
+from checks import models, pipe
+from checks.report import Different, check, equal
+
+
+@functools.cache
+def made():
+    return pipe.Run("tokens", model=models.base())
+
+
+@functools.cache
+def read(output):
+    import datasets
+
+    return datasets.load_from_disk(str(made()[output]))
+
+
+@functools.cache
+def records():
+    import pyarrow
+
+    path, = made()["chat.records"].glob("*.arrow")
+    with pyarrow.memory_map(str(path)) as source:
+        try:
+            return pyarrow.ipc.open_file(source).read_all()
+        except pyarrow.ArrowInvalid:
+            return pyarrow.ipc.open_stream(source).read_all()
+
+
+@check("datasets/tokens")
+def tokens():
+    return columns("tokens.tokens", {"input_ids": "int32", "attention_mask": "int8", "labels": "int64"})
+
+
+@check("datasets/packed-tokens")
+def packed_tokens():
+    return columns("packed.tokens", {"input_ids": "int32", "attention_mask": "int8", "labels": "int64", "position_ids": "int32"})
+
+
+def columns(output, want):
+    """Loads a tokens artifact and compares what datasets says about it."""
+    d = read(output)
+    equal([(k, d.features[k].feature.dtype) for k in d.features], want.items(), "columns")
+    for row in d:
+        if len({len(row[k]) for k in want}) != 1:
+            raise Different("columns of unequal lengths in one row")
+    state = json.loads((made()[output] / "state.json").read_text())
+    if d._fingerprint != state["_fingerprint"]:
+        raise Different(f"fingerprint {d._fingerprint}, stored {state['_fingerprint']}")
+    return f"{len(d)} rows of {', '.join(want)}; fingerprint {d._fingerprint}"
+
+
+@check("datasets/map-and-reload")
+def reload():
+    """datasets can change the rows and save them again."""
+    path = pipe.WORK / "resaved"
+    import datasets
+
+    read("tokens.tokens").map(lambda row: {"n": len(row["input_ids"])}).save_to_disk(str(path))
+    again = datasets.load_from_disk(str(path))
+    return equal(again["input_ids"], read("tokens.tokens")["input_ids"], "rows")
+
+
+@check("pyarrow/records")
+def pyarrow_records():
+    got = [[(m["role"], m["content"]) for m in row] for row in records()["messages"].to_pylist()]
+    want = [[("user", r["instruction"]), ("assistant", r["output"])] for r in models.rows()]
+    return equal(got, want, "conversations")
+
+
+@functools.cache
+def expected():
+    """Ids and labels of every conversation by transformers: supervised is what {% generation %} marks."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models.base())
+    result = []
+    for messages in records()["messages"].to_pylist():
+        messages = [{"role": m["role"], "content": m["content"]} for m in messages]
+        e = tokenizer.apply_chat_template(
+            messages, chat_template=models.CHATML, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+        ids, mask = e["input_ids"], e["assistant_masks"]
+        result.append((ids, [i if m else -100 for i, m in zip(ids, mask)]))
+    return result
+
+
+@check("transformers/chat-ids")
+def chat_ids():
+    return equal(read("tokens.tokens")["input_ids"], [ids for ids, _ in expected()], "rows of ids")
+
+
+@check("transformers/chat-labels")
+def chat_labels():
+    return equal(read("tokens.tokens")["labels"], [labels for _, labels in expected()], "rows of labels")
+
+
+@check("transformers/packed-documents")
+def packed_documents():
+    """Cut where positions start again, packed rows hold the same documents."""
+    got = []
+    for row in read("packed.tokens"):
+        for i, position in enumerate(row["position_ids"]):
+            if position == 0:
+                got.append(([], []))
+            got[-1][0].append(row["input_ids"][i])
+            got[-1][1].append(row["labels"][i])
+    return equal(sorted(got), sorted(expected()), "documents")
