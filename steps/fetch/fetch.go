@@ -10,8 +10,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/artifact"
 )
 
 // Kind is the fetch step.
@@ -37,17 +40,23 @@ type Params struct {
 
 // Source has exactly one field set.
 type Source struct {
-	File *File `json:"file"`
+	File        *File        `json:"file"`
+	HTTP        *HTTP        `json:"http"`
+	HuggingFace *HuggingFace `json:"huggingface"`
+	Package     *Package     `json:"package"`
 }
 
 // A source is one place that bytes come from.
 type source interface {
 	// pin names the bytes.
-	pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error)
+	pin(ctx context.Context, p *Params, q *pipeline.PinRequest) (pipeline.Pin, error)
 
 	// fetch brings the bytes named by t.Pin into dir, which is empty, and
 	// fails if they are not those.
-	fetch(ctx context.Context, t *pipeline.Task, dir string) error
+	fetch(ctx context.Context, p *Params, t *pipeline.Task, dir string) error
+
+	// origin is what provenance says of the source, given its pin.
+	origin(pin string) artifact.Source
 }
 
 // of returns the one source that p names.
@@ -55,6 +64,12 @@ func (p *Params) of() (source, error) {
 	switch s := p.Source; {
 	case s.File != nil:
 		return s.File, nil
+	case s.HTTP != nil:
+		return s.HTTP, nil
+	case s.HuggingFace != nil:
+		return s.HuggingFace, nil
+	case s.Package != nil:
+		return s.Package, nil
 	}
 	return nil, &pipeline.FieldError{Field: "source", Err: errors.New("no source is given")}
 }
@@ -68,9 +83,11 @@ func pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
 	if err != nil {
 		return pipeline.Pin{}, err
 	}
-	return s.pin(ctx, q)
+	return s.pin(ctx, &p, q)
 }
 
+// run brings the bytes to tmp/, gives them their shape there, and moves them
+// to the output.
 func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	s, err := p.of()
 	if err != nil {
@@ -80,5 +97,37 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if !ok {
 		return fmt.Errorf("no output %q", p.As)
 	}
-	return s.fetch(ctx, t, out)
+	dir := filepath.Join(t.Tmp, "fetched")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	if err := s.fetch(ctx, &p, t, dir); err != nil {
+		return err
+	}
+	if dir, err = p.unpack(ctx, t, dir); err != nil {
+		return err
+	}
+	switch p.As {
+	case "model":
+		err = model(ctx, t, dir, out, s.origin(t.Pin))
+	case "adapter":
+		err = adapter(dir, out, s.origin(t.Pin))
+	default:
+		err = move(dir, out)
+	}
+	return blame("as", err)
+}
+
+// move moves what is in src to dst.
+func move(src, dst string) error {
+	entries, err := os.ReadDir(src)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Rename(filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/artifact"
 )
 
 // File is a file, a folder or a glob of this machine. In a folder, entries
@@ -23,8 +24,10 @@ type File struct {
 // maxFiles bounds how many files one source may bring.
 const maxFiles = 1_000_000
 
+func (f *File) origin(string) artifact.Source { return artifact.Source{Kind: "file"} }
+
 // pin is the digest of the tree that fetch would make.
-func (f *File) pin(_ context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
+func (f *File) pin(_ context.Context, _ *Params, q *pipeline.PinRequest) (pipeline.Pin, error) {
 	files, err := f.list()
 	if err != nil {
 		return pipeline.Pin{}, err
@@ -41,8 +44,12 @@ func (f *File) pin(_ context.Context, q *pipeline.PinRequest) (pipeline.Pin, err
 }
 
 // fetch copies the files, hashing what it writes.
-func (f *File) fetch(ctx context.Context, task *pipeline.Task, dir string) error {
+func (f *File) fetch(ctx context.Context, p *Params, task *pipeline.Task, dir string) error {
 	files, err := f.list()
+	if err != nil {
+		return err
+	}
+	b, err := newBudget(p.MaxSize)
 	if err != nil {
 		return err
 	}
@@ -52,6 +59,9 @@ func (f *File) fetch(ctx context.Context, task *pipeline.Task, dir string) error
 			return err
 		}
 		d, size, err := copyFile(filepath.Join(dir, filepath.FromSlash(name)), files[name])
+		if err == nil {
+			err = b.take(size)
+		}
 		if err != nil {
 			return f.blame(err)
 		}
@@ -150,6 +160,10 @@ func (f *File) folder() (map[string]string, error) {
 
 // blame says an error at the path that the user wrote.
 func (f *File) blame(err error) error {
+	var named *pipeline.FieldError
+	if errors.As(err, &named) {
+		return err
+	}
 	e := &pipeline.FieldError{Field: "source.file.path", Err: err}
 	if errors.Is(err, fs.ErrNotExist) {
 		e.Err = fmt.Errorf("%s does not exist", f.Path)
