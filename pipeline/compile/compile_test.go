@@ -146,6 +146,33 @@ steps: {
 	}
 }
 
+// TestTagDefault wants the default of a tagged field to be its value, also
+// where the schema has another default.
+func TestTagDefault(t *testing.T) {
+	files := map[string]string{"p.cue": `
+name: "demo"
+_rank: int | *16 @tag(rank,type=int)
+steps: {
+	m: {kind: "fetch", as: "model", source: file: path: "m"}
+	r: {kind: "fetch", source: file: path: "d"}
+	c: {kind: "convert", in: files: steps.r.out.files, format: "text"}
+	t: {kind: "tokenize", in: {records: steps.c.out.records, model: steps.m.out.model}, maxLength: _rank}
+	u: {kind: "tokenize", in: {records: steps.c.out.records, model: steps.m.out.model}, maxLength: *32 | int @tag(len,type=int)}
+}
+`}
+	for _, c := range []struct {
+		tags []string
+		t, u string
+	}{{nil, "16", "32"}, {[]string{"rank=4"}, "4", "32"}, {[]string{"len=5", "rank=4"}, "4", "5"}} {
+		g := compileFiles(t, Options{Tags: c.tags}, files)
+		for step, want := range map[string]string{"t": c.t, "u": c.u} {
+			if s := string(g.Node(step).Params); !strings.Contains(s, `"maxLength":`+want+`,`) {
+				t.Errorf("-t %v: %s is %s, want maxLength %s", c.tags, step, s, want)
+			}
+		}
+	}
+}
+
 // TestImports compiles a file that takes steps from a package of its module,
 // which imports the schema; paths count from the file that writes them.
 func TestImports(t *testing.T) {

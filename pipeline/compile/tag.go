@@ -26,7 +26,9 @@ type tag struct {
 	old    ast.Expr // what the user wrote in the field
 }
 
-// injectTags unifies the values of -t with the fields whose tags they name.
+// injectTags unifies the values of -t with the fields whose tags they name. A
+// field without one takes its own default as its value: as a mere default it
+// would be ambiguous wherever the schema has another.
 func (c *compiler) injectTags(values []string) {
 	tags := c.findTags()
 	replaced := map[ast.Node]ast.Expr{}
@@ -69,6 +71,16 @@ func (c *compiler) injectTags(values []string) {
 			c.unknownTag(tags, name, true)
 		}
 	}
+	for _, t := range tags {
+		if _, set := given[t.name]; set {
+			continue
+		}
+		if x := defaultOf(t.field.Value); x != nil {
+			old := t.field.Value
+			t.field.Value = ast.NewBinExpr(token.AND, old, x)
+			replaced[old] = t.field.Value
+		}
+	}
 	if len(replaced) == 0 {
 		return
 	}
@@ -80,6 +92,34 @@ func (c *compiler) injectTags(values []string) {
 		}
 		return true
 	}, nil)
+}
+
+// defaultOf returns the literal that a disjunction marks as its default.
+func defaultOf(x ast.Expr) ast.Expr {
+	switch x := x.(type) {
+	case *ast.ParenExpr:
+		return defaultOf(x.X)
+	case *ast.BinaryExpr:
+		if x.Op == token.OR {
+			if d := defaultOf(x.X); d != nil {
+				return d
+			}
+			return defaultOf(x.Y)
+		}
+	case *ast.UnaryExpr:
+		if x.Op != token.MUL {
+			return nil
+		}
+		switch d := x.X.(type) {
+		case *ast.BasicLit:
+			return ast.NewLit(d.Kind, d.Value)
+		case *ast.UnaryExpr:
+			if lit, ok := d.X.(*ast.BasicLit); ok && (d.Op == token.SUB || d.Op == token.ADD) {
+				return &ast.UnaryExpr{Op: d.Op, X: ast.NewLit(lit.Kind, lit.Value)}
+			}
+		}
+	}
+	return nil
 }
 
 // shorthand returns the tag that -t value stands for.

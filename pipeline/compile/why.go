@@ -48,6 +48,10 @@ func (c *compiler) valueless(x ast.Expr) (why string) {
 		if !v.Exists() || v.Err() != nil || v.IsConcrete() || v.IncompleteKind() == cue.StructKind {
 			return true
 		}
+		if d, ok := v.Default(); ok && d.IsConcrete() {
+			why = id.Name + " is only a default, " + show(d) + ", and the parameter has one of its own; leave out the * (" + c.pos(f.Pos()).String() + ")"
+			return false
+		}
 		why = id.Name + " has none (" + c.pos(f.Pos()).String() + ")"
 		for _, a := range f.Attrs {
 			if key, body := a.Split(); key == "tag" {
