@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // The metadata of Arrow messages is a flatbuffer (Arrow format/Message.fbs and
@@ -35,6 +36,11 @@ type message struct {
 	buffers []extent
 	packed  bool // the buffers are compressed
 	nulls   bool // some node has nulls
+
+	// Columns of the view types, of which each record batch counts the buffers:
+	// in a schema, how many there are, and how many of them are in dictionaries;
+	// in a batch, how many have counts.
+	views, dictionaryViews int
 }
 
 // extent is a range of bytes of a message's body.
@@ -59,7 +65,7 @@ func checkMessage(b []byte) (message, error) {
 	case !ok:
 		w.fail()
 	case m.header == headerSchema:
-		w.fields(header, 1, 0)
+		w.fields(header, 1, 0, &m.views, &m.dictionaryViews)
 		w.keyValues(header, 2)
 		w.vector(header, 3, 8)
 	case m.header == headerRecordBatch:
@@ -218,8 +224,9 @@ func (w *walker) keyValues(t table, n int) {
 	}
 }
 
-// fields checks a vector of Field tables and all below them.
-func (w *walker) fields(t table, n, depth int) {
+// fields checks a vector of Field tables and all below them. It counts those of
+// a view type in views, or in dictionaryViews below a dictionary.
+func (w *walker) fields(t table, n, depth int, views, dictionaryViews *int) {
 	if depth > maxFieldDepth {
 		w.err = fmt.Errorf("the columns are nested more than %d deep", maxFieldDepth)
 		return
@@ -227,7 +234,9 @@ func (w *walker) fields(t table, n, depth int) {
 	start, count := w.vector(t, n, 4)
 	for i := range count {
 		field := w.follow(start + 4*i)
-		w.vector(field, 0, 1) // name
+		if at, n := w.vector(field, 0, 1); !utf8.Valid(w.b[at : at+n]) {
+			w.err = fmt.Errorf("a column's name is not UTF-8: %s", snippet(string(w.b[at:at+n])))
+		}
 		if kind, ok := w.child(field, 3); ok {
 			switch w.scalar(field, 2, 1) {
 			case 10: // Timestamp: unit, timezone
@@ -240,10 +249,15 @@ func (w *walker) fields(t table, n, depth int) {
 				}
 			}
 		}
+		views := views
 		if encoding, ok := w.child(field, 4); ok {
 			w.child(encoding, 1)
+			views = dictionaryViews
 		}
-		w.fields(field, 5, depth+1)
+		if kind := w.scalar(field, 2, 1); kind == 23 || kind == 24 { // BinaryView, Utf8View
+			*views++
+		}
+		w.fields(field, 5, depth+1, views, dictionaryViews)
 		w.keyValues(field, 6)
 		if w.err != nil {
 			return
@@ -283,8 +297,9 @@ func (w *walker) recordBatch(t table, m *message) {
 	}
 	_, m.packed = w.child(t, 3)
 	counts, n := w.vector(t, 4, 8)
+	m.views = n
 	for i := range n {
-		if c := int64(binary.LittleEndian.Uint64(w.b[counts+8*i:])); c < 0 || c > int64(count) {
+		if c := int64(binary.LittleEndian.Uint64(w.b[counts+8*i:])); c < 0 || c > int64(len(m.buffers)) {
 			w.fail()
 			return
 		}

@@ -147,6 +147,8 @@ type messageReader struct {
 	limit int64 // of one message
 	ended bool  // the end mark was seen
 	err   error // the first failure, for ipc.Reader wraps or drops it
+
+	schema message // counts of views that batches must have
 }
 
 var _ ipc.MessageReader = (*messageReader)(nil)
@@ -189,6 +191,9 @@ func (m *messageReader) read() (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.checkViews(checked); err != nil {
+		return nil, err
+	}
 	size := checked.body
 	if size > m.left {
 		return nil, fmt.Errorf("a message says its body takes %d bytes where %d are left", size, m.left)
@@ -201,6 +206,23 @@ func (m *messageReader) read() (*ipc.Message, error) {
 		return nil, err
 	}
 	return ipc.NewMessage(memory.NewBufferBytes(meta), memory.NewBufferBytes(body)), nil
+}
+
+// checkViews refuses batches with fewer counts of buffers than columns of view
+// types: Arrow's reader takes what stands behind the counts for one.
+func (m *messageReader) checkViews(checked message) error {
+	want := m.schema.views
+	switch checked.header {
+	case headerSchema:
+		m.schema = checked
+		return nil
+	case headerDictionaryBatch:
+		want = m.schema.dictionaryViews
+	}
+	if checked.views < want {
+		return fmt.Errorf("a batch counts the buffers of %d columns of views where the schema has %d", checked.views, want)
+	}
+	return nil
 }
 
 func (m *messageReader) length() (uint32, error) {
