@@ -121,7 +121,10 @@ func TestHTTPPinnedOnceByMany(t *testing.T) {
 	file := noise(3 << 20)
 	w.put("/big.bin", file)
 	// The server is slow enough for all to come meanwhile.
-	w.fail(func(http.ResponseWriter, *http.Request, []byte) bool { time.Sleep(300 * time.Millisecond); return false })
+	w.fail(func(http.ResponseWriter, *http.Request, []byte) bool {
+		time.Sleep(300 * time.Millisecond)
+		return false
+	})
 	text := httpParams(w.URL+"/big.bin", "")
 	var g sync.WaitGroup
 	for range 16 {

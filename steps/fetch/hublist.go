@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,6 +68,11 @@ func decodeList(b []byte) (hubList, error) {
 // none of Exclude. Without Include, they are all whose path has no part that
 // begins with a dot, and for a model or adapter those that pipe reads.
 func (s *HuggingFace) choose(as string, list hubList) ([]hubFile, error) {
+	if len(s.Include) == 0 && as != "files" {
+		if err := list.checkWeights(as); err != nil {
+			return nil, err
+		}
+	}
 	var chosen []hubFile
 	matched := make([]bool, len(s.Include))
 	usual := usualFiles(as, list)
@@ -127,24 +133,48 @@ func usualFiles(as string, list hubList) func(path string) bool {
 	if as == "files" {
 		return func(path string) bool { return !strings.HasPrefix(path, ".") && !strings.Contains(path, "/.") }
 	}
-	safe, ggufs := false, 0
-	for _, f := range list {
-		if !strings.Contains(f.path, "/") {
-			safe = safe || strings.HasSuffix(f.path, ".safetensors")
-			if strings.HasSuffix(f.path, ".gguf") {
-				ggufs++
-			}
-		}
-	}
-	return func(path string) bool {
+	convert := as == "model" && len(list.atTop("*.safetensors")) == 0 && len(list.atTop("*.gguf")) == 1
+	return func(name string) bool {
 		switch {
-		case strings.Contains(path, "/") || strings.HasPrefix(path, "."):
+		case strings.Contains(name, "/") || strings.HasPrefix(name, "."):
 			return false
-		case strings.HasSuffix(path, ".gguf"):
-			return as == "model" && !safe && ggufs == 1
+		case strings.HasSuffix(name, ".gguf"):
+			return convert
 		}
-		return usualName.MatchString(path)
+		return usualName.MatchString(name)
 	}
+}
+
+// checkWeights refuses weights of which none can be chosen for the user: what
+// is left would look like a model without weights.
+func (l hubList) checkWeights(as string) error {
+	if len(l.atTop("*.safetensors")) > 0 {
+		return nil
+	}
+	ggufs := l.atTop("*.gguf")
+	if as == "model" && len(ggufs) > 1 {
+		return &pipeline.FieldError{
+			Field: hubField + ".include", Err: fmt.Errorf("there are several GGUF files: %s", some(ggufs)),
+			Hint: fmt.Sprintf("choose one, such as include: [%q]", ggufs[0]),
+		}
+	}
+	for _, pattern := range pickles() {
+		if found := l.atTop(pattern); len(found) > 0 && len(ggufs) == 0 {
+			return &pipeline.FieldError{Field: hubField + ".repo", Err: fmt.Errorf("its weights are only in %s: %s", some(found), whyNoPickle)}
+		}
+	}
+	return nil
+}
+
+// atTop returns the paths that pattern matches and that lie in no folder.
+func (l hubList) atTop(pattern string) []string {
+	var found []string
+	for _, f := range l {
+		if ok, _ := path.Match(pattern, f.path); ok {
+			found = append(found, printable(f.path))
+		}
+	}
+	return found
 }
 
 // usualName are the files at the top of a repository that models and adapters
