@@ -44,7 +44,7 @@ const defaultNewTokens = 256
 // tokens. It ends with the model's stop token, after MaxNewTokens, or when ctx
 // is done, with its error.
 func Text(ctx context.Context, o Options, w io.Writer) error {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return err
 	}
 	m, err := answer.Open(o.Model, o.Adapter, o.Threads)
@@ -78,7 +78,8 @@ func Text(ctx context.Context, o Options, w io.Writer) error {
 	return err
 }
 
-func (o Options) check() error {
+// Check says what is wrong with the options themselves.
+func (o Options) Check() error {
 	switch {
 	case o.Threads < 1:
 		return fmt.Errorf("%d threads: want at least 1", o.Threads)

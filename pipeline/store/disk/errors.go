@@ -27,9 +27,9 @@ func (s *Store) explain(err error) error {
 // A Report says what was found damaged. The damaged file is gone: what needs
 // it is a miss from now on.
 type Report struct {
-	Kind    string // "blob", "result", "memo" or "file"
-	Name    string // digest, key or file name
-	Problem string
+	Kind    string `json:"kind"` // "blob", "result", "memo" or "file"
+	Name    string `json:"name"` // digest, key or file name
+	Problem string `json:"problem"`
 }
 
 func (r Report) String() string {

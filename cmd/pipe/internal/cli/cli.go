@@ -9,11 +9,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/history"
 	"github.com/pipe-run/pipe/pipeline/run"
 )
 
@@ -29,6 +33,8 @@ const (
 type app struct {
 	in       io.Reader
 	out, err io.Writer
+
+	summarised bool // pipe run has printed its last line
 }
 
 // Main runs the command line and returns the exit code.
@@ -45,6 +51,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	if err != nil && !a.summarised && len(args) > 0 && args[0] == "run" && slices.Contains(args, "--json") {
+		err = a.summarise(view.JSON(out), pipeline.RunEnd{ID: history.NewID(time.Now()), Steps: map[string]pipeline.StepSummary{}}, err)
+	}
 	return a.exit(err)
 }
 
@@ -145,6 +154,7 @@ func (a *app) root() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})

@@ -190,11 +190,14 @@ func (d *stepDiff) verdict() string {
 		return "only in the first run"
 	case maps.Equal(d.A.Outputs, d.B.Outputs) && len(d.A.Outputs) > 0:
 		return "another key, the same outputs"
-	case d.A.Status != d.B.Status:
+	case d.A.good() != d.B.good() || !d.A.good() && d.A.Status != d.B.Status:
 		return fmt.Sprintf("%s, then %s", d.A.Status, d.B.Status)
 	}
 	return "other outputs"
 }
+
+// good reports whether the step has its result.
+func (s *sideOf) good() bool { return s.Status == pipeline.Ran || s.Status == pipeline.Cached }
 
 func number(v *float64) string {
 	if v == nil {

@@ -26,6 +26,10 @@ func (a *app) generateCommand() *cobra.Command {
 			if o.MaxNewTokens < 1 {
 				return usagef("--max-tokens must be at least 1, got %d", o.MaxNewTokens)
 			}
+			o.Threads = runtime.GOMAXPROCS(0)
+			if err := o.Check(); err != nil {
+				return usageError{err}
+			}
 			return a.generate(cmd.Context(), src, args[1], o)
 		},
 	}
@@ -78,7 +82,7 @@ func (a *app) generate(ctx context.Context, src source, name string, o generate.
 		return err
 	}
 	defer done()
-	o.Model, o.Threads = dir, runtime.GOMAXPROCS(0)
+	o.Model = dir
 	err = generate.Text(ctx, o, a.out)
 	fmt.Fprintln(a.out)
 	if ctx.Err() != nil {

@@ -54,18 +54,28 @@ func (a *app) run(ctx context.Context, f runFlags, targets []string) error {
 		err = run.ErrInterrupted
 	}
 	if f.asJSON {
-		for _, p := range problemsToShow(err) {
-			v.Event(pipeline.Event{Time: time.Now(), Fact: pipeline.Trouble{Problem: *p}})
-		}
+		return a.summarise(v, end, err)
 	}
-	if f.asJSON || err == nil || errors.Is(err, run.ErrFailed) || errors.Is(err, run.ErrInterrupted) {
+	if err == nil || errors.Is(err, run.ErrFailed) || errors.Is(err, run.ErrInterrupted) {
 		v.Event(pipeline.Event{Time: time.Now(), Fact: end})
 	}
 	v.Close()
-	if f.asJSON && err != nil {
+	return err
+}
+
+// summarise ends the JSON of a run: with the errors that no event has said
+// yet, and the last line.
+func (a *app) summarise(v view.View, end pipeline.RunEnd, err error) error {
+	a.summarised = true
+	for _, p := range problemsToShow(err) {
+		v.Event(pipeline.Event{Time: time.Now(), Fact: pipeline.Trouble{Problem: *p}})
+	}
+	v.Event(pipeline.Event{Time: time.Now(), Fact: end})
+	v.Close()
+	if err != nil {
 		return exitError{codeOf(err)}
 	}
-	return err
+	return nil
 }
 
 // problemsToShow are the errors that no event has said yet.

@@ -47,7 +47,7 @@ func (a *app) open() (*session, error) {
 		return nil, err
 	}
 	store, err := disk.Open(dir, disk.Options{Report: func(r disk.Report) {
-		fmt.Fprintln(a.err, "pipe: damaged:", r)
+		fmt.Fprintln(a.err, "pipe:", r)
 	}})
 	if err != nil {
 		return nil, err

@@ -98,6 +98,9 @@ func placeOf(n *pipeline.Node, c plan.Change) pipeline.Pos {
 	if p := c.Param(); p != "" {
 		return n.At(p)
 	}
+	if c.Path == "pin" {
+		return n.At("source")
+	}
 	return n.Pos
 }
 
