@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"reflect"
 )
 
 // A Step turns input artifacts into output artifacts.
@@ -45,6 +46,10 @@ type Task struct {
 type Kind struct {
 	Name    string
 	Version int // raised when equal inputs would give different output bytes
+
+	// Params is the struct that parameters are decoded into: it mirrors the
+	// kind's schema, which a test holds both to.
+	Params reflect.Type
 
 	// New decodes the full parameters (Node.Full).
 	New func(params json.RawMessage) (Step, error)
@@ -117,7 +122,7 @@ type Estimate struct {
 // Define makes a Kind from a typed run function. P mirrors the schema of the
 // kind: a parameter it does not know is an error.
 func Define[P any](name string, version int, run func(context.Context, P, *Task) error) Kind {
-	return Kind{Name: name, Version: version, New: func(raw json.RawMessage) (Step, error) {
+	return Kind{Name: name, Version: version, Params: reflect.TypeFor[P](), New: func(raw json.RawMessage) (Step, error) {
 		p, err := DecodeParams[P](raw)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

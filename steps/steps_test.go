@@ -1,0 +1,114 @@
+package steps_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pipe-run/pipe/schemas"
+	"github.com/pipe-run/pipe/steps"
+)
+
+// A place is where a kind must be found, and the names found there.
+type place struct {
+	what  string
+	names []string
+}
+
+// missing says which place lacks which kind that another has.
+func missing(places []place) (all []string) {
+	kinds := map[string]bool{}
+	for _, p := range places {
+		for _, name := range p.names {
+			kinds[name] = true
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		for _, p := range places {
+			if !slices.Contains(p.names, kind) {
+				all = append(all, kind+": no "+p.what)
+			}
+		}
+	}
+	return all
+}
+
+// TestEveryKindIsComplete: a kind is a folder, a schema, a line in steps.go
+// and a place in the documentation; a new one that lacks some is told which.
+func TestEveryKindIsComplete(t *testing.T) {
+	for _, what := range missing([]place{
+		{"line in steps/steps.go", slices.Sorted(maps.Keys(steps.All()))},
+		{"folder steps/KIND that defines it", folders(t)},
+		{"schemas/KIND.cue", schemaFiles(t)},
+		{"row in the table of README.md", matches(t, "../README.md", "(?m)^\\| `([a-z]+)` \\|")},
+		{"section in docs/steps.md: add it to internal/stepdocs and run go generate", matches(t, "../docs/steps.md", `(?m)^## ([a-z]+)$`)},
+	}) {
+		t.Error(what)
+	}
+}
+
+// folders are those that define a kind; the others are doors for cmd/pipe.
+func folders(t *testing.T) (names []string) {
+	t.Helper()
+	dirs, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		files, err := fs.Glob(os.DirFS("."), dir.Name()+"/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(files, func(f string) bool { return len(matches(t, f, `(?m)^(var Kind) = `)) > 0 }) {
+			names = append(names, dir.Name())
+		}
+	}
+	return names
+}
+
+func schemaFiles(t *testing.T) (names []string) {
+	t.Helper()
+	files, err := fs.Glob(schemas.FS, "*.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f != "pipeline.cue" {
+			names = append(names, strings.TrimSuffix(f, ".cue"))
+		}
+	}
+	return names
+}
+
+// matches returns the first group of every match in a file.
+func matches(t *testing.T, file, pattern string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+		all = append(all, string(m[1]))
+	}
+	return all
+}
+
+func TestKindsAreNamedAsRegistered(t *testing.T) {
+	for name, kind := range steps.All() {
+		if kind.Name != name || kind.Version < 1 || kind.New == nil || kind.Params == nil {
+			t.Errorf("%s: %+v", name, kind)
+		}
+	}
+}
+
+func TestMissing(t *testing.T) {
+	got := missing([]place{{"line", []string{"fetch", "train"}}, {"schema", []string{"train"}}, {"folder", []string{"export", "fetch", "train"}}})
+	want := []string{"export: no line", "export: no schema", "fetch: no schema"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
