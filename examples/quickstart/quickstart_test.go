@@ -18,7 +18,6 @@ import (
 // A place is a copy of the example with a cache of its own.
 type place struct {
 	t         *testing.T
-	pipe      string
 	dir       string
 	cache     string
 	env       []string

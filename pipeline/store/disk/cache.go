@@ -18,8 +18,6 @@ type cached struct {
 	result *pipeline.Result
 	file   stat // of the result file
 	blobs  []sized
-
-	used int64 // when gc was last told, seconds since 1970
 }
 
 // Lookup implements [pipeline.Cache]. A hit is a result whose every blob is

@@ -289,7 +289,7 @@ func readMetaspace(c component) (metaspace, error) {
 	case "":
 		m.always = isTrue(c.AddPrefixSpace)
 	default:
-		return m, fmt.Errorf("Metaspace prepend_scheme %q is not supported", c.PrependScheme)
+		return m, fmt.Errorf("prepend_scheme %q of Metaspace is not supported", c.PrependScheme)
 	}
 	return m, nil
 }
