@@ -3,6 +3,8 @@ package quant
 import (
 	"math"
 	"sort"
+
+	"github.com/pipe-run/pipe/steps/internal/kernel"
 )
 
 // nest quantizes block scales to eight bits (double quantization).
@@ -76,15 +78,17 @@ func dynamicMap() [256]float32 {
 	return [256]float32(values)
 }
 
-// linspace is torch.linspace in float32: it counts from both ends towards the middle.
+// linspace is torch.linspace in float32: it counts from both ends towards the
+// middle, multiplying and adding in one rounding. So PyTorch computes wherever
+// the CPU has AVX2; elsewhere 16 values of the map differ in their last bit.
 func linspace(start, end float32, n int) []float32 {
 	step := (end - start) / float32(n-1)
 	list := make([]float32, n)
 	for i := range list {
 		if i < n/2 {
-			list[i] = start + float32(step*float32(i))
+			list[i] = kernel.FMA(step, float32(i), start)
 		} else {
-			list[i] = end - float32(step*float32(n-1-i))
+			list[i] = kernel.FMA(-step, float32(n-1-i), end)
 		}
 	}
 	return list

@@ -58,13 +58,14 @@ func TestNF4TableBits(t *testing.T) {
 	}
 }
 
+// TestDynamicMap compares with create_dynamic_map of bitsandbytes 0.50.2 on PyTorch 2.15.
 func TestDynamicMap(t *testing.T) {
 	var b []byte
 	for _, v := range dynamicMap() {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}
 	sum := sha256.Sum256(b)
-	if got := hex.EncodeToString(sum[:]); got != "dad4c269c3243d1705f6b979dccb61efb8d1074812ecf8d79255a82f60671763" {
+	if got := hex.EncodeToString(sum[:]); got != "e732639a65f497b4ad684bb166a4467708255edd5207757de8b8f0c7e1fda89c" {
 		t.Errorf("sha256 %s", got)
 	}
 	if m := dynamicMap(); m[127] != 0 || m[255] != 1 {
