@@ -149,8 +149,8 @@ func TestAccumulationIsBatching(t *testing.T) {
 	}
 }
 
-// TestStep: equal bytes elsewhere and with other threads, stopped when told to.
-func TestStep(t *testing.T) {
+// TestSuite: equal bytes elsewhere and with other threads, stopped when told to.
+func TestSuite(t *testing.T) {
 	for name, p := range map[string]Params{"lora": loraParams(), "full": fullParams()} {
 		raw, err := json.Marshal(paramsJSON(p))
 		if err != nil {
