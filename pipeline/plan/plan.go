@@ -86,9 +86,10 @@ func (k Known) Add(n *pipeline.Node, r *pipeline.Result) {
 func (p *Planner) Graph(ctx context.Context, g *pipeline.Graph) ([]*Item, error) {
 	known := make(Known, len(g.Nodes))
 	items := make([]*Item, 0, len(g.Nodes))
+	pins := p.pins(ctx, g.Nodes)
 	var problems pipeline.Problems
-	for _, n := range g.Nodes {
-		it, err := p.Node(ctx, n, known)
+	for i, n := range g.Nodes {
+		it, err := p.node(ctx, n, known, pins[i])
 		if problem := (*pipeline.Problem)(nil); errors.As(err, &problem) {
 			problems = append(problems, problem)
 			it = &Item{Node: n, State: Unknown, Reason: problem.Message}
@@ -108,13 +109,13 @@ func (p *Planner) Graph(ctx context.Context, g *pipeline.Graph) ([]*Item, error)
 
 // Node decides about n given what is known so far, without using the network.
 func (p *Planner) Node(ctx context.Context, n *pipeline.Node, known Known) (*Item, error) {
-	return p.node(ctx, n, known, nil)
+	return p.node(ctx, n, known, p.pin(ctx, n, nil))
 }
 
 // Resolve decides about n like Node, but may use the network to pin it:
 // online carries what that needs. Pinned is called with every new pin.
 func (p *Planner) Resolve(ctx context.Context, n *pipeline.Node, known Known, online *Online) (*Item, error) {
-	return p.node(ctx, n, known, online)
+	return p.node(ctx, n, known, p.pin(ctx, n, online))
 }
 
 // Online is the leave to use the network for pinning.
@@ -124,16 +125,25 @@ type Online struct {
 	Pinned    func(n *pipeline.Node, pin pipeline.Pin) error
 }
 
-func (p *Planner) node(ctx context.Context, n *pipeline.Node, known Known, online *Online) (*Item, error) {
+// node decides about n, whose source is pinned. A source that is wrong is said
+// before n's inputs exist.
+func (p *Planner) node(ctx context.Context, n *pipeline.Node, known Known, pin pinned) (*Item, error) {
 	kind, ok := p.Kinds[n.Kind]
 	if !ok {
 		return nil, fmt.Errorf("%s: step %s: no such kind: %s", n.Pos, n.Name, n.Kind)
 	}
+	it := &Item{Node: n, State: Unknown}
+	if errors.Is(pin.err, pipeline.ErrNotPinned) {
+		it.Reason = NotPinned
+		return it, nil
+	}
+	if pin.err != nil {
+		return nil, Blame(n, pin.err)
+	}
 	a := &pipeline.Action{
-		Node: n, Kind: n.Kind, Version: kind.Version, Params: n.Params,
+		Node: n, Kind: n.Kind, Version: kind.Version, Params: n.Params, Pin: pin.ID,
 		Inputs: make(map[string]pipeline.Artifact, len(n.Inputs)), Outputs: n.Outputs,
 	}
-	it := &Item{Node: n, State: Unknown}
 	for in, ref := range n.Inputs {
 		art, ok := known[ref]
 		if !ok {
@@ -146,17 +156,6 @@ func (p *Planner) node(ctx context.Context, n *pipeline.Node, known Known, onlin
 	}
 	if it.Reason != "" {
 		return it, nil
-	}
-	if kind.Pin != nil {
-		pin, err := p.pin(ctx, n, kind, online)
-		if errors.Is(err, pipeline.ErrNotPinned) {
-			it.Reason = NotPinned
-			return it, nil
-		}
-		if err != nil {
-			return nil, Blame(n, err)
-		}
-		a.Pin = pin.ID
 	}
 	it.Action, it.Key = a, a.Key()
 	return it, p.lookup(ctx, it)
@@ -177,22 +176,6 @@ func (p *Planner) lookup(ctx context.Context, it *Item) error {
 		return fmt.Errorf("looking up step %s: %w", it.Node.Name, err)
 	}
 	return nil
-}
-
-func (p *Planner) pin(ctx context.Context, n *pipeline.Node, kind pipeline.Kind, online *Online) (pipeline.Pin, error) {
-	q := &pipeline.PinRequest{
-		Params: n.Full, Sum: p.Sum, Locked: p.Locked, Secret: p.secrets(n), Emit: func(pipeline.Fact) {},
-	}
-	if online != nil {
-		q.Network, q.Downloads, q.Emit = true, online.Downloads, online.Emit
-	}
-	pin, err := kind.Pin(ctx, q)
-	if err == nil && pin.Lock && online != nil {
-		if id, ok := p.Locked(pin.From); !ok || id != pin.ID {
-			err = online.Pinned(n, pin)
-		}
-	}
-	return pin, err
 }
 
 // secrets lets a step read only the secrets that it names.
