@@ -146,6 +146,10 @@ func TestPackageRefusals(t *testing.T) {
 			wantField(t, err, c.field, c.words...)
 		})
 	}
+	for _, names := range []string{"", `"pypi": "a", "npm": "b", `} {
+		_, err := newMachine(t).pin(packageParams(names+`"version": "1", "path": "x"`), false)
+		wantField(t, err, "source.package", "exactly one of npm or pypi")
+	}
 	evil := filepath.Join(t.TempDir(), "evil.whl")
 	writeTestFile(t, evil, zipOf(t, entry{name: "x", body: []byte("x")}, entry{name: "ln", mode: fs.ModeSymlink, link: "/etc/passwd"}))
 	fakeClient(t, "pip", destArg("--dest")+"\ncp "+evil+` "$d/x.whl"`)
