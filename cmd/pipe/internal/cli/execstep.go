@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pipe-run/pipe/cmd/pipe/internal/heap"
 	"github.com/pipe-run/pipe/pipeline/run"
 	"github.com/pipe-run/pipe/steps"
 )
@@ -14,6 +15,7 @@ import (
 // prepared folder. Started by pipe run, it speaks over inherited descriptors;
 // with --events it stands alone, as on another machine.
 func (a *app) execStep(args []string) int {
+	heap.Lower()
 	var dir, events string
 	switch {
 	case len(args) == 1:
