@@ -42,7 +42,7 @@ func newClient(retries int, emit func(pipeline.Fact)) *client {
 				MaxIdleConnsPerHost: hubParallel, DisableCompression: true, MaxResponseHeaderBytes: 1 << 20,
 			},
 		},
-		retries: retries, first: time.Second, emit: emit,
+		retries: retries, first: time.Second / 2, emit: emit,
 	}
 }
 
@@ -138,9 +138,13 @@ func networkError(rawURL string, err error) error {
 
 // statusOf turns an answer into an error, transient if asking again may help.
 func statusOf(rawURL string, resp *http.Response) error {
+	redirected := resp.Request.URL.Host != hostOf(rawURL)
 	err := &statusError{
 		url: display(rawURL), code: resp.StatusCode,
 		reason: resp.Header.Get("X-Error-Code"), message: printable(resp.Header.Get("X-Error-Message")),
+	}
+	if resp.StatusCode == http.StatusForbidden && redirected { // a signed URL expires; asking again gives another
+		return &transient{err: err}
 	}
 	switch resp.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
@@ -201,6 +205,14 @@ func (w *watched) Close() error {
 	w.timer.Stop()
 	w.cancel()
 	return w.ReadCloser.Close()
+}
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // display is a URL without what may be secret: user, query and fragment.

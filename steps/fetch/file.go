@@ -58,10 +58,7 @@ func (f *File) fetch(ctx context.Context, p *Params, task *pipeline.Task, dir st
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		d, size, err := copyFile(filepath.Join(dir, filepath.FromSlash(name)), files[name])
-		if err == nil {
-			err = b.take(size)
-		}
+		d, size, err := copyFile(filepath.Join(dir, filepath.FromSlash(name)), files[name], b)
 		if err != nil {
 			return f.blame(err)
 		}
@@ -177,15 +174,15 @@ func executable(path string) bool {
 	return err == nil && info.Mode()&0o111 != 0
 }
 
-// copyFile copies src to dst, making its folders, and returns the digest and
-// size of what it wrote.
-func copyFile(dst, src string) (d pipeline.Digest, size int64, err error) {
+// copyFile copies src to dst within the budget, making its folders, and returns
+// the digest and size of what it wrote.
+func copyFile(dst, src string, b *budget) (d pipeline.Digest, size int64, err error) {
 	in, err := os.Open(src)
 	if err != nil {
 		return d, 0, err
 	}
 	defer in.Close()
-	return writeFile(dst, in, executable(src))
+	return writeFile(dst, b.reader(in), executable(src))
 }
 
 // writeFile writes r to a new file.

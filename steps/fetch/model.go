@@ -179,8 +179,16 @@ func has(dir, name string) bool {
 
 // trim takes the folder of this run out of a message.
 func trim(err error, dir string) error {
-	return errors.New(strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), ""))
+	return trimmed{err, strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "")}
 }
+
+type trimmed struct {
+	error
+	message string
+}
+
+func (t trimmed) Error() string { return t.message }
+func (t trimmed) Unwrap() error { return t.error }
 
 // listing names some of what is in dir.
 func listing(dir string) string {

@@ -114,7 +114,7 @@ func (c packageClient) try(ctx context.Context, command []string, tmp string) (s
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	err := cmd.Run()
+	err := runTied(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // it left a process behind that holds its output
 	}

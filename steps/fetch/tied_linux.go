@@ -1,0 +1,17 @@
+package fetch
+
+import (
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// runTied runs cmd such that the kernel kills it when this process dies,
+// however it dies. That is tied to the thread which starts it, so the thread
+// is kept.
+func runTied(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Run()
+}
