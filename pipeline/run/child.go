@@ -48,7 +48,7 @@ type Streams struct {
 // LocalStreams returns the streams of a child started by Local: descriptors 3
 // and 4, closed to its own children, and stderr.
 func LocalStreams() Streams {
-	return Streams{Events: inherited(3, "events"), Control: inherited(4, "control"), Log: os.Stderr}
+	return Streams{Events: Inherited(3, "events"), Control: Inherited(4, "control"), Log: os.Stderr}
 }
 
 // Child runs the step that was prepared in dir and returns the exit code of

@@ -27,11 +27,11 @@ func killOwnGroup() {
 	}
 }
 
-// inherited wraps a descriptor passed by the parent and keeps it from this
+// Inherited wraps a descriptor passed by the parent and keeps it from this
 // process's own children.
-func inherited(fd uintptr, name string) *os.File {
-	syscall.CloseOnExec(int(fd))
-	return os.NewFile(fd, name)
+func Inherited(fd int, name string) *os.File {
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), name)
 }
 
 // usageOf reads what the operating system counted for a process that ended

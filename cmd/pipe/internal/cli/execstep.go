@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/pipe-run/pipe/cmd/pipe/internal/heap"
 	"github.com/pipe-run/pipe/pipeline/run"
 	"github.com/pipe-run/pipe/steps"
 )
 
-// execStep is `pipe exec-step DIR [--events FILE]`: it runs one step in a
+// execStep is `pipe exec-step DIR [--events FD|FILE]`: it runs one step in a
 // prepared folder. Started by pipe run, it speaks over inherited descriptors;
-// with --events it stands alone, as on another machine.
+// with --events it stands alone, as on another machine, and writes its events
+// to a file or to an open descriptor.
 func (a *app) execStep(args []string) int {
 	heap.Lower()
 	var dir, events string
@@ -23,7 +25,7 @@ func (a *app) execStep(args []string) int {
 	case len(args) == 3 && args[1] == "--events":
 		dir, events = args[0], args[2]
 	default:
-		fmt.Fprintln(a.err, "pipe: usage: pipe exec-step DIR [--events FILE]")
+		fmt.Fprintln(a.err, "pipe: usage: pipe exec-step DIR [--events FD|FILE]")
 		return exitWrong
 	}
 	dir, err := filepath.Abs(dir)
@@ -34,7 +36,7 @@ func (a *app) execStep(args []string) int {
 	if events == "" {
 		return run.Child(context.Background(), dir, steps.All(), run.LocalStreams())
 	}
-	f, err := os.Create(events)
+	f, err := eventsFile(events)
 	if err != nil {
 		fmt.Fprintln(a.err, "pipe:", err)
 		return exitWrong
@@ -42,4 +44,12 @@ func (a *app) execStep(args []string) int {
 	ctx, stop := interruptible()
 	defer stop()
 	return run.Child(ctx, dir, steps.All(), run.Streams{Events: f, Log: a.err})
+}
+
+// eventsFile opens a descriptor given by number, or makes a file.
+func eventsFile(name string) (*os.File, error) {
+	if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
+		return run.Inherited(fd, "events"), nil
+	}
+	return os.Create(name)
 }
