@@ -20,7 +20,8 @@ build/pipe: FORCE
 FORCE:
 
 test:
-	$(GO) test ./...
+	@$(GO) build -o build/testsummary ./internal/testsummary
+	@$(GO) test -json ./... | build/testsummary
 
 check:
 	GO=$(GO) ./internal/check/check.sh $(PLATFORMS)

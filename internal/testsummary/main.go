@@ -1,11 +1,13 @@
-// Command testsummary turns the output of `go test -json` into a page for
-// people: failures with their output, every skip with its reason, and counts.
+// Command testsummary reads the output of `go test -json` and prints what go
+// test would: a line per package and the output of what failed; besides, every
+// skipped test with its reason, and counts. It ends with 1 when a test failed.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -16,66 +18,96 @@ type event struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: testsummary FILE")
-		os.Exit(2)
-	}
-	failed, err := summarize(os.Args[1])
-	if err != nil {
+	s := &summary{output: map[string]*strings.Builder{}, count: map[string]int{}, out: os.Stdout}
+	if err := s.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 		os.Exit(2)
 	}
-	if failed {
+	if !s.print() {
 		os.Exit(1)
 	}
 }
 
-func summarize(file string) (failed bool, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	output := map[string]*strings.Builder{}
-	count := map[string]int{}
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 16<<20)
+// A summary is what is known so far.
+type summary struct {
+	out    io.Writer
+	output map[string]*strings.Builder // package and test → what it printed
+	count  map[string]int              // action → tests
+	skips  []string
+	failed bool
+}
+
+func (s *summary) read(r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Println(lines.Text()) // a build failure
+			fmt.Fprintln(s.out, lines.Text())
 			continue
 		}
-		name := e.Package + " " + e.Test
-		if output[name] == nil {
-			output[name] = &strings.Builder{}
-		}
-		switch e.Action {
-		case "output", "build-output":
-			output[name].WriteString(e.Output)
-		case "pass", "fail", "skip":
-			if e.Test != "" {
-				count[e.Action]++
-			}
-			if e.Action == "fail" {
-				failed = true
-				fmt.Printf("FAIL %s\n%s\n", name, output[name])
-			}
-			if e.Action == "skip" && e.Test != "" {
-				fmt.Printf("SKIP %s: %s\n", name, reason(output[name].String()))
-			}
-			if e.Test == "" && e.Action == "pass" {
-				fmt.Printf("ok   %s\n", e.Package)
-			}
-			delete(output, name)
+		s.event(e)
+	}
+	return lines.Err()
+}
+
+func (s *summary) event(e event) {
+	name := e.Package + " " + e.Test
+	b := s.output[name]
+	if b == nil {
+		b = &strings.Builder{}
+		s.output[name] = b
+	}
+	switch e.Action {
+	case "output", "build-output":
+		b.WriteString(e.Output)
+		return
+	case "pass", "fail", "skip":
+	case "build-fail":
+		s.failed = true
+		fmt.Fprint(s.out, b)
+	default:
+		return
+	}
+	switch {
+	case e.Test == "":
+		s.closePackage(e, b.String())
+	case e.Action == "fail":
+		fmt.Fprintf(s.out, "%s", b)
+	case e.Action == "skip":
+		s.skips = append(s.skips, fmt.Sprintf("%s: %s", name, reason(b.String())))
+	}
+	if e.Test != "" {
+		s.count[e.Action]++
+	}
+	delete(s.output, name)
+}
+
+// closePackage prints the line that go test prints for a package.
+func (s *summary) closePackage(e event, output string) {
+	if e.Action == "fail" {
+		s.failed = true
+	}
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "ok ") || strings.HasPrefix(line, "FAIL") || e.Action == "fail" {
+			fmt.Fprint(s.out, line)
 		}
 	}
+}
+
+// print writes the skips and the counts, and reports whether all is well. No
+// test at all is not.
+func (s *summary) print() bool {
+	for _, skip := range s.skips {
+		fmt.Fprintln(s.out, "SKIP", skip)
+	}
+	ok := !s.failed && s.count["fail"] == 0 && s.count["pass"] > 0
 	verdict := "PASS"
-	if failed {
+	if !ok {
 		verdict = "FAIL"
 	}
-	fmt.Printf("%s: %d tests passed, %d failed, %d skipped\n", verdict, count["pass"], count["fail"], count["skip"])
-	return failed, lines.Err()
+	fmt.Fprintf(s.out, "%s: %d tests passed, %d failed, %d skipped\n", verdict, s.count["pass"], s.count["fail"], s.count["skip"])
+	return ok
 }
 
 // reason finds what t.Skip said: the line before "--- SKIP".
