@@ -36,10 +36,10 @@ var ErrNotFound = errors.New("not found")
 // A History is the record of many runs. It is safe for concurrent use, by
 // several processes too.
 type History struct {
-	path string
-
-	mu sync.Mutex // guards what follows
-	db *sql.DB    // opened by the first query
+	mu     sync.Mutex // guards what follows
+	path   string
+	db     *sql.DB // opened by the first query
+	copied string  // the folder that copyAway made, or empty
 }
 
 // Open returns the history whose database is at path. It touches no file; the
@@ -50,6 +50,9 @@ func Open(path string) *History { return &History{path: path} }
 func (h *History) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.copied != "" {
+		defer os.RemoveAll(h.copied)
+	}
 	if h.db == nil {
 		return nil
 	}
@@ -99,6 +102,11 @@ func (h *History) open(ctx context.Context) (*sql.DB, error) {
 		return nil, fmt.Errorf("opening history: %w", err)
 	}
 	lock, err := os.OpenFile(h.path+".lock", os.O_RDWR|os.O_CREATE, 0o666)
+	if isReadOnly(err) && h.copied == "" {
+		if err = h.copyAway(); err == nil {
+			lock, err = os.OpenFile(h.path+".lock", os.O_RDWR|os.O_CREATE, 0o666)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening history: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,7 @@ func (a *app) generate(ctx context.Context, src source, name string, o generate.
 	}
 	defer done()
 	o.Model = dir
+	debug.SetGCPercent(100) // from here on this process computes
 	err = generate.Text(ctx, o, a.out)
 	fmt.Fprintln(a.out)
 	if ctx.Err() != nil {

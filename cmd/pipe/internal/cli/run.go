@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,14 +43,9 @@ func (a *app) runCommand() *cobra.Command {
 	return cmd
 }
 
-// planGC is the garbage collector's target while a run is planned and watched:
-// this process holds little, and steps compute in processes of their own.
-const planGC = 400
-
 // run is the main job. With --json the last line is the run's summary,
 // whatever went wrong.
 func (a *app) run(ctx context.Context, f runFlags, targets []string) error {
-	debug.SetGCPercent(planGC)
 	start := time.Now()
 	id := history.NewID(start)
 	v := a.view(f.asJSON)
