@@ -41,7 +41,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	if err := adapter.Check(c); err != nil {
-		return err
+		return &pipeline.FieldError{Field: "in.adapter", Err: err}
 	}
 	from, err := readOrigins(model, t.In["adapter"])
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/chat"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
@@ -65,7 +66,7 @@ func Open(dir, adapter string, threads int) (*Model, error) {
 			return nil, err
 		}
 		if err := a.Check(c); err != nil {
-			return nil, err
+			return nil, &pipeline.FieldError{Field: "in.adapter", Err: err}
 		}
 	}
 	tok, err := token.Load(dir)
