@@ -22,7 +22,7 @@ func (c *compiler) node(name string, v cue.Value) *pipeline.Node {
 		Inputs: map[string]pipeline.Ref{}, Outputs: map[string]string{},
 	}
 	before := len(c.problems)
-	if !stepName.MatchString(name) { // the schema says so too, but closes nothing that embeds it
+	if !isStepName(name) { // the schema says so too, but closes nothing that embeds it
 		c.badKind(name, v, cue.Value{})
 		c.bad[name] = true
 		return nil

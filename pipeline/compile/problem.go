@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
@@ -15,14 +16,16 @@ import (
 )
 
 // stepWord is how messages name a step.
-var stepWord = regexp.MustCompile(`step "?[a-zA-Z0-9_-]+"?`)
+var stepWord = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`step "?[a-zA-Z0-9_-]+"?`)
+})
 
 // add notes a mistake. The same words at the same place, as a comprehension
 // repeats them for many steps, count once.
 func (c *compiler) add(pos token.Pos, hint, format string, args ...any) {
 	p := &pipeline.Problem{Pos: c.pos(pos), Message: fmt.Sprintf(format, args...), Hint: hint}
 	same := *p
-	same.Message = stepWord.ReplaceAllString(same.Message, "step *")
+	same.Message = stepWord().ReplaceAllString(same.Message, "step *")
 	same.Hint = ""
 	if c.said[same]++; c.said[same] == 1 {
 		c.problems = append(c.problems, p)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -74,7 +75,7 @@ func (c *compiler) words(e errors.Error) (msg, hint string) {
 	if msg == "" {
 		msg = plain(e.Error())
 	}
-	for _, t := range translations {
+	for _, t := range translations() {
 		m := t.match.FindStringSubmatch(msg)
 		if m == nil {
 			continue
@@ -89,12 +90,14 @@ func (c *compiler) words(e errors.Error) (msg, hint string) {
 }
 
 // missingPackage is how the loader says that there is no such package.
-var missingPackage = regexp.MustCompile(`cannot find package "([^"]*)"(?:: (.*))?$`)
+var missingPackage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`cannot find package "([^"]*)"(?:: (.*))?$`)
+})
 
 // importWords says why an import failed.
 func (c *compiler) importWords(e errors.Error) (msg, hint string) {
 	why := plain(e.Error())
-	m := missingPackage.FindStringSubmatch(why)
+	m := missingPackage().FindStringSubmatch(why)
 	switch {
 	case m == nil:
 		_, why, _ = strings.Cut(why, "import failed: ")
@@ -112,10 +115,14 @@ func (c *compiler) importWords(e errors.Error) (msg, hint string) {
 }
 
 // dashed is a field whose name lacks quotes.
-var dashed = regexp.MustCompile(`^[\s{]*([A-Za-z_]\w*(?:-\w+)+)\s*:`)
+var dashed = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\s{]*([A-Za-z_]\w*(?:-\w+)+)\s*:`)
+})
 
 // assigned is a field written as other languages do.
-var assigned = regexp.MustCompile(`\b([A-Za-z_]\w*)\s*=\s*["\d\[{]`)
+var assigned = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b([A-Za-z_]\w*)\s*=\s*["\d\[{]`)
+})
 
 // lineHint recognises mistakes in the line that the parser stumbled over.
 func (c *compiler) lineHint(e errors.Error) string {
@@ -128,10 +135,10 @@ func (c *compiler) lineHint(e errors.Error) string {
 	if n < 0 || n >= len(lines) {
 		return ""
 	}
-	if m := dashed.FindSubmatch(lines[n]); m != nil {
+	if m := dashed().FindSubmatch(lines[n]); m != nil {
 		return `a name with a dash stands in quotes: "` + string(m[1]) + `"`
 	}
-	if m := assigned.FindSubmatch(lines[n]); m != nil {
+	if m := assigned().FindSubmatch(lines[n]); m != nil {
 		return "a field has a colon between name and value: " + string(m[1]) + ": …"
 	}
 	return ""
@@ -167,31 +174,35 @@ type translation struct {
 	names bool // the first group is a name that the file may know otherwise
 }
 
-var translations = []translation{
-	{match: regexp.MustCompile(`^reference "([^"]*)" not found$`), names: true,
-		msg: `unknown name $1`, hint: `text stands in quotes: "$1"`},
-	{match: regexp.MustCompile(`^undefined field: (.*)$`), msg: `there is no field $1`},
-	{match: regexp.MustCompile(`^expected '([})\]])', found 'EOF'$`), msg: `the file ends, but a $1 is missing`,
-		hint: `every { needs its }, every [ its ]`},
-	{match: regexp.MustCompile(`^expected label or ':', found .*$`), msg: `a colon is missing between a name and its value`,
-		hint: `write name: value`},
-	{match: regexp.MustCompile(`^(?:failed arithmetic: )?division by zero$`), msg: `division by zero`},
-	{match: regexp.MustCompile(`^invalid operands (.*) and (.*) to '(.*)' \(type (.*) and (.*)\)$`),
-		msg: `$1 $3 $2 cannot be computed: one is $4, the other $5`, hint: `to put a value into text write "…\(value)…"`},
-	{match: regexp.MustCompile(`^import failed: cannot find package "(.*)".*$`), msg: `there is no package "$1"`},
-	{match: regexp.MustCompile(`^string literal not terminated$`),
-		msg: `the string is not closed on its line`, hint: `a quote is missing on this line; text of several lines stands between """ and """`},
-	{match: regexp.MustCompile(`^missing ',' (?:before newline )?in struct literal$`),
-		msg: `a comma or a new line is missing between two fields`},
-	{match: regexp.MustCompile(`^missing ',' (?:before newline )?in list literal$`),
-		msg:  `a comma is missing between two elements of the list`,
-		hint: `every element but the last ends with a comma, also at the end of a line`},
-	{match: regexp.MustCompile(`^imported and not used: (.*)$`), msg: `the import $1 is not used`, hint: `remove it`},
-	{match: regexp.MustCompile(`^unreferenced alias or let clause (.*)$`), msg: `$1 is defined but not used`, hint: `remove it, or use it`},
-	{match: regexp.MustCompile(`^structural cycle$`), msg: `a value that contains itself`},
-	{match: regexp.MustCompile(`^cycle error$`), msg: `a value that is defined by itself`},
-	{match: regexp.MustCompile(`^builtin package "(.*)" undefined$`), msg: `there is no package "$1" in CUE's library`},
-}
+// translations are made when something is wrong: every start of pipe would
+// pay for them.
+var translations = sync.OnceValue(func() []translation {
+	return []translation{
+		{match: regexp.MustCompile(`^reference "([^"]*)" not found$`), names: true,
+			msg: `unknown name $1`, hint: `text stands in quotes: "$1"`},
+		{match: regexp.MustCompile(`^undefined field: (.*)$`), msg: `there is no field $1`},
+		{match: regexp.MustCompile(`^expected '([})\]])', found 'EOF'$`), msg: `the file ends, but a $1 is missing`,
+			hint: `every { needs its }, every [ its ]`},
+		{match: regexp.MustCompile(`^expected label or ':', found .*$`), msg: `a colon is missing between a name and its value`,
+			hint: `write name: value`},
+		{match: regexp.MustCompile(`^(?:failed arithmetic: )?division by zero$`), msg: `division by zero`},
+		{match: regexp.MustCompile(`^invalid operands (.*) and (.*) to '(.*)' \(type (.*) and (.*)\)$`),
+			msg: `$1 $3 $2 cannot be computed: one is $4, the other $5`, hint: `to put a value into text write "…\(value)…"`},
+		{match: regexp.MustCompile(`^import failed: cannot find package "(.*)".*$`), msg: `there is no package "$1"`},
+		{match: regexp.MustCompile(`^string literal not terminated$`),
+			msg: `the string is not closed on its line`, hint: `a quote is missing on this line; text of several lines stands between """ and """`},
+		{match: regexp.MustCompile(`^missing ',' (?:before newline )?in struct literal$`),
+			msg: `a comma or a new line is missing between two fields`},
+		{match: regexp.MustCompile(`^missing ',' (?:before newline )?in list literal$`),
+			msg:  `a comma is missing between two elements of the list`,
+			hint: `every element but the last ends with a comma, also at the end of a line`},
+		{match: regexp.MustCompile(`^imported and not used: (.*)$`), msg: `the import $1 is not used`, hint: `remove it`},
+		{match: regexp.MustCompile(`^unreferenced alias or let clause (.*)$`), msg: `$1 is defined but not used`, hint: `remove it, or use it`},
+		{match: regexp.MustCompile(`^structural cycle$`), msg: `a value that contains itself`},
+		{match: regexp.MustCompile(`^cycle error$`), msg: `a value that is defined by itself`},
+		{match: regexp.MustCompile(`^builtin package "(.*)" undefined$`), msg: `there is no package "$1" in CUE's library`},
+	}
+})
 
 // scope returns the names that the file defines at its top, with steps.
 func scope(f *ast.File) []string {
@@ -223,7 +234,17 @@ func (c *compiler) fallback(step string, v cue.Value) {
 	c.add(c.stepPos(step, v), "", "step %s cannot be understood", step)
 }
 
-var stepName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]*$`)
+// isStepName reports whether s is a letter, then letters, digits, '_' and '-'.
+func isStepName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c != '_' && c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // badKind reports a step whose kind cannot be read.
 func (c *compiler) badKind(step string, v, kv cue.Value) {
@@ -231,7 +252,7 @@ func (c *compiler) badKind(step string, v, kv cue.Value) {
 	c.checkRefs()
 	us := c.userConjuncts(v)
 	switch {
-	case !stepName.MatchString(step):
+	case !isStepName(step):
 		c.add(pos, "", "%q cannot name a step: names consist of letters, digits, '_' and '-', and begin with a letter", step)
 	case len(us) > 0 && !isStruct(us):
 		if u := us[0]; !c.isBlamed(us) {
@@ -259,7 +280,7 @@ func (c *compiler) badKind(step string, v, kv cue.Value) {
 
 // unknownKind reports a kind that pipe does not have.
 func (c *compiler) unknownKind(step, kind string, kv cue.Value) {
-	if !stepName.MatchString(step) {
+	if !isStepName(step) {
 		c.badKind(step, c.steps[step], kv)
 		return
 	}

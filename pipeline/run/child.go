@@ -51,9 +51,22 @@ func LocalStreams() Streams {
 	return Streams{Events: Inherited(3, "events"), Control: Inherited(4, "control"), Log: os.Stderr}
 }
 
+// lateGC, in the environment of a child, keeps the first collection of garbage
+// until after its start: our dependencies make tables of 4 MB there, which is
+// as much as Go starts with, and collecting then takes as long as all the rest.
+const lateGC = "GOGC=400"
+
+// usualGC takes lateGC back, so that neither the step nor programs that it
+// runs know of it.
+func usualGC() {
+	os.Unsetenv("GOGC")
+	debug.SetGCPercent(100)
+}
+
 // Child runs the step that was prepared in dir and returns the exit code of
 // the process: 0, or 1 for a failed step.
 func Child(ctx context.Context, dir string, kinds pipeline.Kinds, s Streams) int {
+	usualGC()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if s.Control != nil {

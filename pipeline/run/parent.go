@@ -85,7 +85,7 @@ func (l *Local) command(dir string, kind pipeline.Kind, a *pipeline.Action) (*ex
 	args := append(program[1:len(program):len(program)], dir)
 	cmd := exec.Command(program[0], args...)
 	cmd.Dir = dir
-	cmd.Env = childEnv(kind, dir)
+	cmd.Env = append(childEnv(kind, dir), lateGC)
 	for _, name := range a.Node.Secrets {
 		v, ok := l.Secret(name)
 		if !ok {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -29,6 +30,10 @@ const (
 	exitInterrupted = 3
 )
 
+// gcPercent is how much the heap grows between collections, but in steps: to
+// remember a graph takes milliseconds, and a few megabytes that live on.
+const gcPercent = 400
+
 // An app is one invocation.
 type app struct {
 	in       io.Reader
@@ -42,6 +47,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	a := &app{in: in, out: out, err: errs}
 	if len(args) > 0 && args[0] == "exec-step" {
 		return a.execStep(args[1:])
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := interruptible()
 	defer stop()

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/pipe-run/pipe/cmd/pipe/internal/heap"
 	"github.com/pipe-run/pipe/pipeline/run"
 	"github.com/pipe-run/pipe/steps"
 )
@@ -17,7 +16,6 @@ import (
 // with --events it stands alone, as on another machine, and writes its events
 // to a file or to an open descriptor.
 func (a *app) execStep(args []string) int {
-	heap.Lower()
 	var dir, events string
 	switch {
 	case len(args) == 1:
