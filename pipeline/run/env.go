@@ -13,7 +13,7 @@ import (
 var networkEnv = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-	"HF_ENDPOINT", "HF_HUB_OFFLINE",
+	"HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE",
 }
 
 // hostEnv are the variables, or prefixes ending in *, that programs of this

@@ -100,6 +100,15 @@ func TestHTTPTrustsFirstUse(t *testing.T) {
 	_, err = newMachine(t).run(t.Context(), text, pin.ID)
 	wantField(t, err, "source.http.url", "changed since it was pinned", hexOf(file), hexOf(file[1:]), "pipe lock --update")
 
+	// What pinning left behind may be damaged.
+	third := newMachine(t)
+	writeTestFile(t, filepath.Join(third.downloads, key(w.URL+"/data.bin"), "data"), "damaged")
+	w.put("/data.bin", file)
+	if out, err := third.run(t.Context(), text, pin.ID); err != nil || out["data.bin"] != string(file) {
+		t.Errorf("beside a damaged download: %d files, %v", len(out), err)
+	}
+	w.put("/data.bin", file[1:])
+
 	// An update asks the server again, and takes what is new.
 	delete(m.lock, pin.From)
 	renewed, err := m.pin(text, true)

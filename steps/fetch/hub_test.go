@@ -348,6 +348,25 @@ func TestHubMirror(t *testing.T) {
 	wantField(t, err, "source.huggingface", `"mirror" is no URL`)
 }
 
+// What the hub's own clients have is not downloaded again, if it is sound.
+func TestHubLocalCache(t *testing.T) {
+	h, m := newFakeHub(t, modelFiles(t), "model.safetensors"), newMachine(t)
+	home := t.TempDir()
+	t.Setenv("HF_HUB_CACHE", "")
+	t.Setenv("HF_HOME", home)
+	blobs := home + "/hub/models--org--name/blobs/"
+	large := h.files["model.safetensors"]
+	writeTestFile(t, blobs+hexOf(large), string(large))
+	writeTestFile(t, blobs+gitSum(h.files["config.json"]), "damaged")
+	out, err := m.fetch(hubParams(h, "model", ""))
+	if err != nil || out["model.safetensors"] != string(large) || out["config.json"] != "{}" {
+		t.Fatalf("%d files, %v", len(out), err)
+	}
+	if n := len(h.cdn.seen()); n != 0 {
+		t.Errorf("%d large files were downloaded", n)
+	}
+}
+
 func TestHubHostileList(t *testing.T) {
 	t.Parallel()
 	for words, name := range map[string]string{
