@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -46,6 +47,14 @@ func (a *app) generateCommand() *cobra.Command {
 	return cmd
 }
 
+// A cleaner writes text that a terminal can trust: a model may say anything.
+type cleaner struct{ w io.Writer }
+
+func (c cleaner) Write(b []byte) (int, error) {
+	_, err := io.WriteString(c.w, clean(string(b)))
+	return len(b), err
+}
+
 func (a *app) generate(ctx context.Context, src source, name string, o generate.Options) error {
 	s, err := a.openPipeline(ctx, src)
 	if err != nil {
@@ -85,7 +94,7 @@ func (a *app) generate(ctx context.Context, src source, name string, o generate.
 	defer done()
 	o.Model = dir
 	debug.SetGCPercent(100) // from here on this process computes
-	err = generate.Text(ctx, o, a.out)
+	err = generate.Text(ctx, o, cleaner{a.out})
 	fmt.Fprintln(a.out)
 	if ctx.Err() != nil {
 		return run.ErrInterrupted

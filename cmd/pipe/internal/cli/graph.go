@@ -25,12 +25,13 @@ func (a *app) graphCommand() *cobra.Command {
 				format = "json"
 			}
 			draw, ok := map[string]func(*pipeline.Graph) error{
+				"svg":     func(g *pipeline.Graph) error { return drawSVG(a.out, g) },
 				"dot":     func(g *pipeline.Graph) error { return drawDot(a.out, g) },
 				"mermaid": func(g *pipeline.Graph) error { return drawMermaid(a.out, g) },
 				"json":    func(g *pipeline.Graph) error { return a.printJSON(graphPage(g)) },
 			}[format]
 			if !ok {
-				return usagef("--format %q: wanted dot, mermaid or json", format)
+				return usagef("--format %q: wanted svg, dot, mermaid or json", format)
 			}
 			g, err := compile.File(cmd.Context(), src.file, compile.Options{Tags: src.tags})
 			if err != nil {
@@ -40,7 +41,7 @@ func (a *app) graphCommand() *cobra.Command {
 		},
 	}
 	src.tagFlag(cmd)
-	cmd.Flags().StringVar(&format, "format", "mermaid", "dot, mermaid or json")
+	cmd.Flags().StringVar(&format, "format", "mermaid", "svg, dot, mermaid or json")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
