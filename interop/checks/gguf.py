@@ -59,6 +59,7 @@ def header(w, model):
     w.add_token_types([2, 3, 3] + [6] * 256 + [1] * (320 - 259))
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
+    w.add_unk_token_id(0)
 
 
 def renamed(name):
@@ -107,11 +108,18 @@ def dequantized(path):
 
 
 def compare(kind):
+    """Every weight, bit for bit. pipe stores the linears of a quantized file in half floats, so the peer's
+    numbers are rounded to what pipe's file holds."""
+    from safetensors.torch import load_file
+    import torch
+
     path = file(kind)
-    run = pipe.Run("gguf", file=path)
+    ours = load_file(pipe.Run("gguf", file=path)["model.model"] / "model.safetensors")
     theirs = dequantized(path)
-    ours = pipe.weights(run["model.model"], sorted(theirs))
-    return within(0, [ours[n] for n in sorted(theirs)], [theirs[n].flatten() for n in sorted(theirs)])
+    names = sorted(theirs)
+    want = [torch.tensor(theirs[n]).to(ours[n].dtype).float().numpy() for n in names]
+    stored = sorted({str(ours[n].dtype).removeprefix("torch.") for n in names if "_proj" in n})
+    return within(0, [ours[n].float().numpy() for n in names], want) + f", linears stored in {', '.join(stored)}"
 
 
 for kind in ("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"):
