@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -117,26 +116,6 @@ func (Retry) EventName() string     { return "retry" }
 func (StepEnd) EventName() string   { return "step-end" }
 func (Trouble) EventName() string   { return "error" }
 func (RunEnd) EventName() string    { return "run" }
-
-// eventHead is what every event has.
-type eventHead struct {
-	Event string    `json:"event"`
-	Time  time.Time `json:"time"`
-	Step  string    `json:"step,omitempty"`
-}
-
-// MarshalJSON writes the head and the fact as one object.
-func (e Event) MarshalJSON() ([]byte, error) {
-	head, err := json.Marshal(eventHead{e.Fact.EventName(), e.Time.UTC(), e.Step})
-	if err != nil {
-		return nil, err
-	}
-	fact, err := json.Marshal(e.Fact)
-	if err != nil || bytes.Equal(fact, []byte("{}")) {
-		return head, err
-	}
-	return append(append(head[:len(head)-1], ','), fact[1:]...), nil
-}
 
 // UnmarshalJSON reads what MarshalJSON wrote. The fact is a value, not a
 // pointer.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -75,6 +76,41 @@ func TestEventRefuses(t *testing.T) {
 		var e Event
 		if err := json.Unmarshal([]byte(text), &e); err == nil {
 			t.Errorf("%s is read as %+v", text, e)
+		}
+	}
+}
+
+// TestEventJSONIsThatOfTheLibrary holds what is written without reflection
+// against encoding/json.
+func TestEventJSONIsThatOfTheLibrary(t *testing.T) {
+	odd := "a\"b\\c<d>&\x00\x1f\x7f\u2028é\xff"
+	when := time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))
+	outputs := []map[string]Digest{nil, {}, {"x": {1}}, {odd: {2}, "b": {3}, "a": {4}}}
+	var facts []Fact
+	for _, out := range outputs {
+		facts = append(facts,
+			StepEnd{Status: Cached, Key: "k", Outputs: out},
+			StepEnd{Status: Failed, Outputs: out, Reason: odd, Usage: Usage{Seconds: 1e-9, CPUSeconds: 2.5, PeakMemory: 7}},
+			RunEnd{ID: odd, Ran: 1, Cached: 2, Failed: 3, Skipped: 4, Interrupted: 5, Seconds: 1e30, Steps: map[string]StepSummary{
+				odd: {Status: Ran, Key: odd, Outputs: out}, "b": {Status: Skipped}, "a": {},
+			}})
+	}
+	facts = append(facts, RunEnd{}, Log{Level: "info", Message: odd}, Trouble{})
+	for _, f := range facts {
+		for _, step := range []string{"", "s1", odd} {
+			got, err := Event{when, step, f}.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, err1 := json.Marshal(eventHead{f.EventName(), when.UTC(), step})
+			fact, err2 := json.Marshal(f)
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
+			want := string(head[:len(head)-1]) + "," + string(fact[1:])
+			if string(got) != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
 		}
 	}
 }

@@ -2,11 +2,11 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -18,13 +18,55 @@ type View interface {
 	Close()
 }
 
-// JSON writes one event a line.
-func JSON(w io.Writer) View { return &jsonView{json.NewEncoder(w)} }
+// JSON writes one event a line, at once; only hits, of which there can be
+// thousands in a row, wait a moment for what follows them.
+func JSON(w io.Writer) View { return &jsonView{w: w} }
 
-type jsonView struct{ enc *json.Encoder }
+type jsonView struct {
+	w io.Writer
 
-func (v *jsonView) Event(e pipeline.Event) { v.enc.Encode(e) }
-func (v *jsonView) Close()                 {}
+	mu      sync.Mutex // guards what follows
+	pending []byte
+	timer   *time.Timer // writes what waits; nil when nothing does
+}
+
+// Hits wait until there are so many bytes, or so long.
+const (
+	maxPending = 64 << 10
+	maxWait    = 50 * time.Millisecond
+)
+
+func (v *jsonView) Event(e pipeline.Event) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, err := e.AppendJSON(v.pending); err == nil {
+		v.pending = append(b, '\n')
+	}
+	if end, ok := e.Fact.(pipeline.StepEnd); !ok || end.Status != pipeline.Cached || len(v.pending) > maxPending {
+		v.write()
+	} else if v.timer == nil {
+		v.timer = time.AfterFunc(maxWait, v.Close)
+	}
+}
+
+// Close writes what waits.
+func (v *jsonView) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.write()
+}
+
+// write is called with mu held.
+func (v *jsonView) write() {
+	if v.timer != nil {
+		v.timer.Stop()
+		v.timer = nil
+	}
+	if len(v.pending) > 0 {
+		v.w.Write(v.pending)
+		v.pending = v.pending[:0]
+	}
+}
 
 // Both shows every event in each of vs.
 func Both(vs ...View) View { return both(vs) }
