@@ -68,16 +68,16 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 		err = lost
 	}
 	if err != nil {
-		clear(dir, stateDir, logFile)
+		l.clear(dir, stateDir, logFile)
 		return nil, err
 	}
 	r, err := l.commit(ctx, dir, a)
 	if err != nil {
-		clear(dir, stateDir, logFile)
+		l.clear(dir, stateDir, logFile)
 		return nil, err
 	}
 	r.Usage = usage
-	return r, os.RemoveAll(dir)
+	return r, l.remove(dir)
 }
 
 // prepare makes an empty folder for a, keeping what an earlier attempt saved
@@ -86,7 +86,7 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	if _, err := l.Store.Release(ctx, filepath.Join(dir, inDir)); err != nil {
 		return err
 	}
-	clear(dir, stateDir)
+	l.clear(dir, stateDir)
 	for _, sub := range []string{inDir, outDir, tmpDir, stateDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
@@ -139,12 +139,13 @@ func (l *Local) release(dir string) error {
 func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pipeline.Result, error) {
 	r := &pipeline.Result{Outputs: map[string]pipeline.Artifact{}}
 	for name, typ := range a.Outputs {
-		root, size, err := l.Store.Commit(ctx, filepath.Join(dir, outDir, name), disk.CommitOptions{Executable: typ == pipeline.TypeFiles})
+		out := filepath.Join(dir, outDir, name)
+		if empty(out) { // asked first: Commit moves the files away
+			return nil, fmt.Errorf("it left nothing in its output %s (out/%s)", name, name)
+		}
+		root, size, err := l.Store.Commit(ctx, out, disk.CommitOptions{Executable: typ == pipeline.TypeFiles})
 		if err != nil {
 			return nil, fmt.Errorf("storing output %s: %w", name, err)
-		}
-		if size == 0 && empty(filepath.Join(dir, outDir, name)) {
-			return nil, fmt.Errorf("it left nothing in its output %s (out/%s)", name, name)
 		}
 		r.Outputs[name] = pipeline.Artifact{Type: typ, Root: root, Size: size}
 	}
@@ -165,8 +166,18 @@ func empty(dir string) bool {
 	return err == nil && len(entries) == 0
 }
 
+// remove deletes dir. A step may have made directories that cannot be emptied,
+// as the module cache of Go is: Release opens them first.
+func (l *Local) remove(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	_, err := l.Store.Release(context.Background(), dir)
+	return err
+}
+
 // clear deletes what is in dir but the entries named by keep.
-func clear(dir string, keep ...string) {
+func (l *Local) clear(dir string, keep ...string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -178,6 +189,6 @@ next:
 				continue next
 			}
 		}
-		os.RemoveAll(filepath.Join(dir, e.Name()))
+		l.remove(filepath.Join(dir, e.Name()))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,12 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 	case "well":
 		t.Emit(pipeline.Metric{Name: "threads", Value: float64(t.Threads)})
 		return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("fine"), 0o666)
+	case "empty-file":
+		return os.WriteFile(filepath.Join(t.Out["out"], "done"), nil, 0o666)
+	case "closed-folder":
+		dir := filepath.Join(t.Tmp, "closed")
+		err := errors.Join(os.Mkdir(dir, 0o777), os.WriteFile(filepath.Join(dir, "file"), nil, 0o444), os.Chmod(dir, 0o555))
+		return errors.Join(err, os.WriteFile(filepath.Join(t.Out["out"], "data"), nil, 0o666))
 	case "nothing":
 		return nil
 	case "fail":
@@ -155,6 +162,37 @@ func TestLocalRuns(t *testing.T) {
 	}
 	if r.Log.IsZero() {
 		t.Error("the log was not stored")
+	}
+}
+
+// TestLocalEmptyFile: a file without bytes is an output all the same.
+func TestLocalEmptyFile(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	r, err := p.execute(t.Context(), badAction("empty-file", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := p.store.FS(r.Outputs["out"].Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Stat(files, "done"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLocalClosedFolder: folders that a step has closed do not spoil its work.
+func TestLocalClosedFolder(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("no folder is closed to root")
+	}
+	p := newPlace(t, t.TempDir())
+	a := badAction("closed-folder", "")
+	if _, err := p.execute(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(p.store.Dir(), "work", a.Key().String())); err == nil {
+		t.Error("its folder is still there")
 	}
 }
 
