@@ -44,7 +44,8 @@ type Progress struct {
 }
 
 // Metric is one measured number. At counts updates, rows or whatever the
-// metric is plotted over.
+// metric is plotted over. In JSON, which has no other name for them, NaN and
+// infinities are null; null is read as NaN.
 type Metric struct {
 	Name  string  `json:"name"` // such as "train/loss"
 	Value float64 `json:"value"`

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -47,6 +48,25 @@ func TestEventGolden(t *testing.T) {
 		var back Event
 		if err := json.Unmarshal([]byte(c.json), &back); err != nil || !reflect.DeepEqual(back, c.event) {
 			t.Errorf("read back as %+v, %v", back, err)
+		}
+	}
+}
+
+// A metric that JSON has no number for is still an event, and none of the
+// others is lost with it.
+func TestMetricNotFinite(t *testing.T) {
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		b, err := json.Marshal(Event{eventTime, "s", Metric{Name: "train/loss", Value: x, At: 3}})
+		want := `{"event":"metric","time":"2025-01-02T03:04:05.6Z","step":"s","name":"train/loss","value":null,"at":3}`
+		if err != nil || string(b) != want {
+			t.Errorf("%g: %s, %v", x, b, err)
+		}
+		var back Event
+		if err := json.Unmarshal(b, &back); err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := back.Fact.(Metric); !ok || !math.IsNaN(m.Value) || m.At != 3 {
+			t.Errorf("%g is read back as %+v", x, back)
 		}
 	}
 }

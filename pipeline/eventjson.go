@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -89,6 +90,35 @@ func (f RunEnd) append(b []byte) ([]byte, error) {
 		b = append(appendSummary(append(appendText(b, name), `:{`...), s.Status, s.Key, s.Outputs), '}')
 	}
 	return append(b, '}'), nil
+}
+
+// metricJSON is a Metric whose value may be none that JSON can say.
+type metricJSON struct {
+	Name  string   `json:"name"`
+	Value *float64 `json:"value"`
+	At    int64    `json:"at,omitempty"`
+}
+
+// MarshalJSON writes null for a value that is not finite.
+func (m Metric) MarshalJSON() ([]byte, error) {
+	out := metricJSON{Name: m.Name, Value: &m.Value, At: m.At}
+	if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) {
+		out.Value = nil
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *Metric) UnmarshalJSON(b []byte) error {
+	var in metricJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*m = Metric{Name: in.Name, Value: math.NaN(), At: in.At}
+	if in.Value != nil {
+		m.Value = *in.Value
+	}
+	return nil
 }
 
 // appendSummary appends the members of a StepSummary.

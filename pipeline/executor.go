@@ -5,8 +5,8 @@ import "context"
 // An Executor turns one action into its result. Executors wrap one another:
 // a cache in front of a local or a remote one.
 type Executor interface {
-	// Execute returns the result of a, emitting what happens on the way. An
-	// error means that nothing was recorded. Execute stops promptly, leaving
+	// Execute returns the result of a, emitting what happens on the way, from
+	// several goroutines at once. An error means that nothing was recorded. Execute stops promptly, leaving
 	// no process behind, when ctx is done.
 	Execute(ctx context.Context, a *Action, emit func(Event)) (*Result, error)
 }

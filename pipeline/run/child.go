@@ -183,8 +183,9 @@ type eventWriter struct {
 
 func (w *eventWriter) write(v any) {
 	b, err := json.Marshal(v)
-	if err != nil {
-		return // a NaN: not worth a run
+	if err != nil { // a mistake of the step, not worth a run, but worth a word
+		lost := pipeline.Log{Level: "warn", Message: "an event was lost: " + err.Error()}
+		b, _ = json.Marshal(pipeline.Event{Time: time.Now(), Fact: lost})
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +53,10 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 	case "well":
 		t.Emit(pipeline.Metric{Name: "threads", Value: float64(t.Threads)})
 		return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("fine"), 0o666)
+	case "diverge":
+		t.Emit(pipeline.Metric{Name: "train/loss", Value: math.NaN()})
+		t.Emit(pipeline.Retry{Delay: math.Inf(1)})
+		return os.WriteFile(filepath.Join(t.Out["out"], "data"), nil, 0o666)
 	case "empty-file":
 		return os.WriteFile(filepath.Join(t.Out["out"], "done"), nil, 0o666)
 	case "closed-folder":
@@ -162,6 +168,33 @@ func TestLocalRuns(t *testing.T) {
 	}
 	if r.Log.IsZero() {
 		t.Error("the log was not stored")
+	}
+}
+
+// TestLocalNotFinite: what JSON cannot say does not vanish without a trace.
+func TestLocalNotFinite(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	var mu sync.Mutex
+	var got []pipeline.Fact
+	_, err := p.local.Execute(t.Context(), badAction("diverge", ""), 1, func(e pipeline.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, e.Fact)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metric, lost bool
+	for _, f := range got {
+		switch f := f.(type) {
+		case pipeline.Metric:
+			metric = math.IsNaN(f.Value)
+		case pipeline.Log:
+			lost = lost || strings.Contains(f.Message, "an event was lost")
+		}
+	}
+	if !metric || !lost {
+		t.Errorf("metric %v, word of the lost event %v: %+v", metric, lost, got)
 	}
 }
 
