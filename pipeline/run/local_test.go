@@ -53,6 +53,13 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 	case "well":
 		t.Emit(pipeline.Metric{Name: "threads", Value: float64(t.Threads)})
 		return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("fine"), 0o666)
+	case "tell":
+		v, _ := t.Secret("PIPE_TEST_SECRET")
+		t.Log.Info("got " + v)
+		fmt.Fprintln(os.Stderr, "plain", v)
+		t.Emit(pipeline.Log{Level: "warn", Message: "event " + v})
+		t.Emit(pipeline.Retry{Attempt: 1, Message: "again " + v})
+		return errors.New("denied: " + v)
 	case "diverge":
 		t.Emit(pipeline.Metric{Name: "train/loss", Value: math.NaN()})
 		t.Emit(pipeline.Retry{Delay: math.Inf(1)})
@@ -168,6 +175,30 @@ func TestLocalRuns(t *testing.T) {
 	}
 	if r.Log.IsZero() {
 		t.Error("the log was not stored")
+	}
+}
+
+// TestLocalHidesSecrets: what a step says of its secrets is said to nobody.
+func TestLocalHidesSecrets(t *testing.T) {
+	const secret = "s3cr3t-\"quoted\""
+	t.Setenv("PIPE_TEST_SECRET", secret)
+	p := newPlace(t, t.TempDir())
+	a := badAction("tell", "")
+	a.Node.Secrets = []string{"PIPE_TEST_SECRET"}
+	var mu sync.Mutex
+	var said []string
+	_, err := p.local.Execute(t.Context(), a, 1, func(e pipeline.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, fmt.Sprint(e.Fact))
+	})
+	log, readErr := os.ReadFile(filepath.Join(p.store.Dir(), "work", a.Key().String(), "log"))
+	if err == nil || readErr != nil {
+		t.Fatal(err, readErr)
+	}
+	all := strings.Join(append(said, err.Error(), string(log)), "\n")
+	if strings.Contains(all, "s3cr3t") || strings.Count(all, "***") < 7 {
+		t.Errorf("%s", all)
 	}
 }
 

@@ -48,8 +48,9 @@ func (l *Local) child(ctx context.Context, dir string, kind pipeline.Kind, a *pi
 	var readers sync.WaitGroup
 	var report *childReport
 	tail := &tail{}
-	readers.Go(func() { report = readEvents(p.events, emit) })
-	readers.Go(func() { copyLog(p.stderr, log, tail, emit) })
+	hide := newMask(a.Node, l.Secret)
+	readers.Go(func() { report = readEvents(p.events, hide, emit) })
+	readers.Go(func() { copyLog(p.stderr, log, tail, hide, emit) })
 	err = p.wait(ctx)
 	readers.Wait()
 	usage := usageOf(cmd.ProcessState)
@@ -171,7 +172,7 @@ func (p *process) wait(ctx context.Context) error {
 }
 
 // readEvents passes events on and returns the child's final report, if any.
-func readEvents(r io.Reader, emit func(pipeline.Event)) *childReport {
+func readEvents(r io.Reader, hide mask, emit func(pipeline.Event)) *childReport {
 	var report *childReport
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEventLine)
@@ -180,6 +181,7 @@ func readEvents(r io.Reader, emit func(pipeline.Event)) *childReport {
 		if bytes.HasPrefix(line, []byte(`{"event":"child-end"`)) {
 			var end childReport
 			if json.Unmarshal(line, &end) == nil {
+				hide.report(&end)
 				report = &end
 			}
 			continue
@@ -190,6 +192,7 @@ func readEvents(r io.Reader, emit func(pipeline.Event)) *childReport {
 		}
 		switch e.Fact.(type) {
 		case pipeline.Progress, pipeline.Metric, pipeline.Log, pipeline.Retry:
+			e.Fact = hide.fact(e.Fact)
 			emit(e)
 		}
 	}
@@ -197,18 +200,19 @@ func readEvents(r io.Reader, emit func(pipeline.Event)) *childReport {
 	return report
 }
 
-// copyLog keeps the child's stderr and passes its lines on.
-func copyLog(r io.Reader, log io.Writer, t *tail, emit func(pipeline.Event)) {
+// copyLog keeps the child's stderr, without secrets, and passes its lines on.
+func copyLog(r io.Reader, log io.Writer, t *tail, hide mask, emit func(pipeline.Event)) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	left := maxLog
 	for {
-		line, err := in.ReadSlice('\n')
-		if len(line) > 0 {
+		raw, err := in.ReadSlice('\n')
+		if len(raw) > 0 {
+			line := hide.Replace(string(raw))
 			if len(line) <= left {
-				log.Write(line)
+				io.WriteString(log, line)
 				left -= len(line)
 			}
-			text := strings.ToValidUTF8(strings.TrimRight(string(line), "\r\n"), "�")
+			text := strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "�")
 			t.add(text)
 			level, text := splitLevel(text)
 			emit(pipeline.Event{Time: time.Now(), Fact: pipeline.Log{Level: level, Message: text}})
