@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -200,7 +201,7 @@ func (s *scheduler) enter(it *plan.Item, byName map[string]*plan.Item) {
 // fails.
 func (s *scheduler) succeed(it *plan.Item, r *pipeline.Result, cached bool) bool {
 	if err := s.gate(it.Node, r); err != nil {
-		s.fail(it, r, err)
+		s.fail(it, r, cached, err)
 		return false
 	}
 	s.known.Add(it.Node, r)
@@ -215,11 +216,12 @@ func (s *scheduler) succeed(it *plan.Item, r *pipeline.Result, cached bool) bool
 	return true
 }
 
-func (s *scheduler) fail(it *plan.Item, r *pipeline.Result, err error) {
+// fail settles an item that failed, or whose result r misses its gate.
+func (s *scheduler) fail(it *plan.Item, r *pipeline.Result, cached bool, err error) {
 	s.failed = true
 	s.end.Failed++
 	s.trouble(it.Node, err)
-	s.settle(it, pipeline.Failed, err.Error(), r, true)
+	s.settle(it, pipeline.Failed, err.Error(), r, cached)
 }
 
 // trouble says an error at the user's line.
@@ -292,7 +294,7 @@ func (s *scheduler) finish(ctx context.Context, out outcome, byName map[string]*
 		s.end.Interrupted++
 		s.settle(it, pipeline.Interrupted, "interrupted", nil, false)
 	case out.err != nil:
-		s.fail(it, nil, out.err)
+		s.fail(it, nil, false, out.err)
 	default:
 		if !s.succeed(it, out.result, out.cached) {
 			return
@@ -311,7 +313,7 @@ func (s *scheduler) close(ctx context.Context, items []*plan.Item) error {
 		if s.settled(it) {
 			continue
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !s.afterFailure(it.Node) {
 			s.end.Interrupted++
 			s.settle(it, pipeline.Interrupted, "not started", nil, false)
 			continue
@@ -320,12 +322,20 @@ func (s *scheduler) close(ctx context.Context, items []*plan.Item) error {
 		s.settle(it, pipeline.Skipped, s.skipReason(it.Node), nil, false)
 	}
 	switch {
-	case ctx.Err() != nil:
+	case s.end.Interrupted > 0:
 		return ErrInterrupted
 	case s.failed:
 		return ErrFailed
 	}
 	return nil
+}
+
+// afterFailure reports whether n would not have started, interrupt or not.
+func (s *scheduler) afterFailure(n *pipeline.Node) bool {
+	return slices.ContainsFunc(n.Upstream(), func(name string) bool {
+		st := s.end.Steps[name].Status
+		return st == pipeline.Failed || st == pipeline.Skipped
+	})
 }
 
 func (s *scheduler) skipReason(n *pipeline.Node) string {

@@ -118,24 +118,40 @@ func (s *scheduler) gate(n *pipeline.Node, r *pipeline.Result) error {
 	return nil
 }
 
-// readMetrics reads the numbers of the metrics artifact in r.
+// readMetrics reads the numbers of the metrics artifacts in r. Of one name in
+// two of them, that of the last output counts.
 func readMetrics(open func(pipeline.Digest) (fs.FS, error), r *pipeline.Result) (map[string]float64, error) {
-	for _, art := range r.Outputs {
-		if art.Type != pipeline.TypeMetrics {
+	var all map[string]float64
+	for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
+		if r.Outputs[name].Type != pipeline.TypeMetrics {
 			continue
 		}
-		files, err := open(art.Root)
+		some, err := readArtifactMetrics(open, r.Outputs[name].Root)
 		if err != nil {
 			return nil, err
 		}
-		f, err := files.Open(pipeline.MetricsFile)
-		if err != nil {
-			return nil, err
+		if all == nil {
+			all = some
 		}
-		defer f.Close()
-		return decodeMetrics(f)
+		maps.Copy(all, some)
 	}
-	return nil, errors.New("the step has no metrics")
+	if all == nil {
+		return nil, errors.New("the step has no metrics")
+	}
+	return all, nil
+}
+
+func readArtifactMetrics(open func(pipeline.Digest) (fs.FS, error), root pipeline.Digest) (map[string]float64, error) {
+	files, err := open(root)
+	if err != nil {
+		return nil, err
+	}
+	f, err := files.Open(pipeline.MetricsFile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return decodeMetrics(f)
 }
 
 func decodeMetrics(f fs.File) (map[string]float64, error) {
