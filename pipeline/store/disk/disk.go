@@ -164,6 +164,9 @@ func (s *Store) create() error {
 			switch e.Name() {
 			case "tmp", "cas", "ac", "memo", "locks", "lost+found":
 			default:
+				if _, err := os.Stat(filepath.Join(s.dir, "version")); err == nil {
+					return s.checkVersion() // another process has made it meanwhile
+				}
 				return fmt.Errorf("opening cache: %s holds %q and no version file: it is no cache directory of pipe", s.dir, e.Name())
 			}
 		}

@@ -98,6 +98,9 @@ func (s *Store) takeHold() error {
 func (s *Store) holdFile() (*os.File, error) {
 	path := filepath.Join(s.dir, "locks", "cache")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if errors.Is(err, os.ErrNotExist) && s.prepare() == nil { // locks/ was deleted
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	}
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) || errors.Is(err, os.ErrNotExist) {
 		f, err = os.Open(path)
 		if err != nil {
