@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/bits"
 	"slices"
 
@@ -25,9 +24,6 @@ const (
 // markup is about how many tokens a template puts around a message.
 const markup = 6
 
-// maxConfig bounds config.json, in bytes.
-const maxConfig = 4 << 20
-
 // estimate foretells tokens, FLOPs, memory and time. Texts are not tokenized:
 // their tokens are guessed from their bytes and the size of the vocabulary.
 // Every answer is taken to be as long as it may.
@@ -36,7 +32,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err != nil {
 		return nil, err
 	}
-	c, err := configOf(q.Inputs["model"])
+	c, err := decoder.ReadConfigFS(q.Inputs["model"])
 	if err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
@@ -93,21 +89,4 @@ func memory(c decoder.Config, threads int) int64 {
 	width := 4*c.Hidden + 4*c.Heads*c.HeadDim + 3*c.Intermediate
 	cache := 2 * c.Layers * c.KVHeads * c.HeadDim * min(c.MaxPositions, batchTokens)
 	return 4 * (c.Params() + int64(c.VocabSize*c.Hidden) + int64(batchTokens*width) + int64(c.LossChunk()*c.VocabSize) + int64(threads*cache))
-}
-
-// configOf reads the configuration of a model.
-func configOf(model fs.FS) (decoder.Config, error) {
-	if model == nil {
-		return decoder.Config{}, errors.New("no such input")
-	}
-	f, err := model.Open("config.json")
-	if err != nil {
-		return decoder.Config{}, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfig))
-	if err != nil {
-		return decoder.Config{}, err
-	}
-	return decoder.ParseConfig(raw)
 }

@@ -76,7 +76,7 @@ func (e *evaluation) read(ctx context.Context) error {
 
 // add tokenizes one record and applies the length limit.
 func (e *evaluation) add(ctx context.Context, record dataset.Record) error {
-	c := chatRecord(record)
+	c := answer.Record(record)
 	enc, err := e.template.Encode(ctx, c)
 	if err != nil {
 		return err
@@ -99,15 +99,6 @@ func (e *evaluation) add(ctx context.Context, record dataset.Record) error {
 	r.Tokens = int64(len(supervised(r.ids, r.labels)))
 	e.rows = append(e.rows, r)
 	return nil
-}
-
-// chatRecord converts a stored record.
-func chatRecord(r dataset.Record) chat.Record {
-	c := chat.Record{Shape: string(r.Shape), Tools: r.Tools, Prompt: r.Prompt, Completion: r.Completion, Text: r.Text}
-	for _, m := range r.Messages {
-		c.Messages = append(c.Messages, chat.Message(m))
-	}
-	return c
 }
 
 // supervisedBytes is the size of the text that a model would write itself.

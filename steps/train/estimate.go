@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"time"
@@ -27,7 +26,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := configOf(q.Inputs["model"])
+	cfg, err := decoder.ReadConfigFS(q.Inputs["model"])
 	if err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
@@ -60,23 +59,6 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	e.Memory = f.memory(stored, rows.longest(p.BatchSize))
 	e.Seconds = e.FLOPs / (efficiency * gemmRate(q.Threads))
 	return e, nil
-}
-
-// configOf reads the configuration of a model.
-func configOf(model fs.FS) (decoder.Config, error) {
-	if model == nil {
-		return decoder.Config{}, errors.New("no such input")
-	}
-	f, err := model.Open("config.json")
-	if err != nil {
-		return decoder.Config{}, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfig))
-	if err != nil {
-		return decoder.Config{}, err
-	}
-	return decoder.ParseConfig(raw)
 }
 
 func rowsOf(ctx context.Context, cfg decoder.Config, tokens fs.FS) (*rowSet, error) {

@@ -10,11 +10,12 @@ package decoder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -96,8 +97,15 @@ type rawConfig struct {
 // ReadConfig reads dir/config.json and the stop ids of dir/generation_config.json,
 // which is optional. Architectures and options that would need other arithmetic
 // are refused by name.
-func ReadConfig(dir string) (Config, error) {
-	raw, err := readBounded(filepath.Join(dir, "config.json"))
+func ReadConfig(dir string) (Config, error) { return ReadConfigFS(os.DirFS(dir)) }
+
+// ReadConfigFS reads the configuration among the files of a model, as
+// ReadConfig does.
+func ReadConfigFS(files fs.FS) (Config, error) {
+	if files == nil {
+		return Config{}, errors.New("reading model configuration: no model is given")
+	}
+	raw, err := readBounded(files, "config.json")
 	if err != nil {
 		return Config{}, fmt.Errorf("reading model configuration: %w", err)
 	}
@@ -105,8 +113,8 @@ func ReadConfig(dir string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("config.json: %w", err)
 	}
-	raw, err = readBounded(filepath.Join(dir, "generation_config.json"))
-	if os.IsNotExist(err) {
+	raw, err = readBounded(files, "generation_config.json")
+	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
 	if err != nil {
@@ -278,16 +286,16 @@ func sortedIDs(ids []int32) []int32 {
 	return slices.Compact(ids)
 }
 
-// readBounded reads a configuration file of bounded size.
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// readBounded reads a small file of a model.
+func readBounded(files fs.FS, name string) ([]byte, error) {
+	f, err := files.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
 	if err == nil && len(raw) > maxConfigBytes {
-		err = fmt.Errorf("%s is larger than %d bytes", filepath.Base(path), maxConfigBytes)
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxConfigBytes)
 	}
 	return raw, err
 }
