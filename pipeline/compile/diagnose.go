@@ -58,7 +58,7 @@ func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
 		case "needs":
 			c.diagnoseNeeds(step, fv)
 		case "gate":
-			c.diagnoseGate(step, fv)
+			c.diagnoseGate(step, fv, f)
 		default:
 			c.diagnose(step, name, fv, f)
 		}

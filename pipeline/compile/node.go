@@ -99,6 +99,9 @@ func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
 			return err
 		}
 	}
+	if len(n.Gate) > 0 && !measures(n) {
+		return errWrong
+	}
 	var err error
 	if n.Full, err = pipeline.CanonicalJSON(params.full.close()); err == nil {
 		n.Params, err = pipeline.CanonicalJSON(params.key.close())
@@ -108,6 +111,16 @@ func (c *compiler) fill(n *pipeline.Node, v cue.Value, kind *shape) error {
 	}
 	n.Secrets = secrets(n.Full)
 	return nil
+}
+
+// measures reports whether n has an output that a gate can look at.
+func measures(n *pipeline.Node) bool {
+	for _, typ := range n.Outputs {
+		if typ == pipeline.TypeMetrics {
+			return true
+		}
+	}
+	return false
 }
 
 // members iterates over the regular fields of v. Where the schema names all

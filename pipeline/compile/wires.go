@@ -364,8 +364,24 @@ func (c *compiler) diagnoseNeed(step string, v cue.Value, pos token.Pos) {
 	c.add(pos, "write steps.NAME", "needs of step %s lists steps, got %s", step, describe(v))
 }
 
-// diagnoseGate says which bounds on metrics cannot be understood.
-func (c *compiler) diagnoseGate(step string, v cue.Value) {
+// measures reports whether a step has an output of metrics, or one that is not
+// known.
+func (c *compiler) measures(step string) bool {
+	it, err := c.steps[step].LookupPath(outPath).Fields()
+	if err != nil {
+		return true
+	}
+	for it.Next() {
+		if _, typ, err := readRef(it.Value()); err != nil || typ == pipeline.TypeMetrics {
+			return true
+		}
+	}
+	return false
+}
+
+// diagnoseGate says which bounds on metrics cannot be understood, or name
+// metrics that the step does not make.
+func (c *compiler) diagnoseGate(step string, v cue.Value, f *field) {
 	us := c.userConjuncts(v)
 	if len(us) == 0 {
 		return
@@ -375,12 +391,20 @@ func (c *compiler) diagnoseGate(step string, v cue.Value) {
 			"gate of step %s must name metrics and their bounds, got %s", step, describe(us[0].value))
 		return
 	}
+	if !c.measures(step) {
+		c.add(us[0].label(), `give it an output for metrics.json, such as outputs: metrics: "metrics"`,
+			"step %s has a gate but no output of type metrics", step)
+	}
 	for it := arcs(v); it.Next(); {
 		name, fv := it.Selector().Unquoted(), it.Value()
+		us := c.userConjuncts(fv)
+		if f != nil && f.shape != nil && f.shape.each == nil && f.shape.at(name) == nil && len(us) > 0 {
+			c.add(us[0].label(), choose("metric", name, f.shape.names()), "step %s does not measure %q, which its gate names", step, name)
+			continue
+		}
 		if _, err := c.bounds(name, fv); err == nil {
 			continue
 		}
-		us := c.userConjuncts(fv)
 		if len(us) == 0 || c.isBlamed(us) {
 			continue
 		}
