@@ -83,12 +83,20 @@ type PinRequest struct {
 	// step need not fetch it again. Empty when Network is false.
 	Downloads string
 
-	// Sum returns digest and size of a local file, remembering them while
-	// the file's stat data stay the same.
-	Sum func(path string) (Digest, int64, error)
+	// Sum looks at a local file, which symbolic links may lead to. It
+	// remembers digests while the stat data of files stay the same. What is
+	// no regular file is an error.
+	Sum func(path string) (FileSum, error)
 
 	Secret func(name string) (string, bool)
 	Emit   func(Fact) // Progress and Retry
+}
+
+// A FileSum is what matters about a file of this machine.
+type FileSum struct {
+	Digest     Digest
+	Size       int64
+	Executable bool // by anyone
 }
 
 // A Pin is the identity of outside bytes.

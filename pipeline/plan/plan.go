@@ -42,8 +42,8 @@ type Planner struct {
 
 	// Open views the files of an artifact.
 	Open func(root pipeline.Digest) (fs.FS, error)
-	// Sum digests a local file, remembering unchanged ones.
-	Sum func(path string) (pipeline.Digest, int64, error)
+	// Sum looks at a local file (see pipeline.PinRequest).
+	Sum func(path string) (pipeline.FileSum, error)
 	// Locked is what pipe.lock pins (see pipeline.PinRequest).
 	Locked func(from string) (string, bool)
 	// Secret reads a named secret of this run.

@@ -28,17 +28,21 @@ func (f *File) origin(string) artifact.Source { return artifact.Source{Kind: "fi
 
 // pin is the digest of the tree that fetch would make.
 func (f *File) pin(_ context.Context, _ *Params, q *pipeline.PinRequest) (pipeline.Pin, error) {
+	t := newTree()
+	if s, err := q.Sum(f.Path); err == nil { // a file, with no second look at it
+		t.add(filepath.Base(f.Path), s.Digest, s.Size, s.Executable)
+		return pipeline.Pin{ID: t.id()}, nil
+	}
 	files, err := f.list()
 	if err != nil {
 		return pipeline.Pin{}, err
 	}
-	t := newTree()
 	for _, name := range sortedNames(files) {
-		d, size, err := q.Sum(files[name])
+		s, err := q.Sum(files[name])
 		if err != nil {
 			return pipeline.Pin{}, f.blame(err)
 		}
-		t.add(name, d, size, executable(files[name]))
+		t.add(name, s.Digest, s.Size, s.Executable)
 	}
 	return pipeline.Pin{ID: t.id()}, nil
 }

@@ -59,13 +59,14 @@ func (m *machine) pin(text string, network bool) (pipeline.Pin, error) {
 	q := &pipeline.PinRequest{
 		Params: params(m.t, text), Network: network, Secret: m.secret, Emit: m.emit,
 		Locked: func(from string) (string, bool) { id, ok := m.lock[from]; return id, ok },
-		Sum: func(path string) (pipeline.Digest, int64, error) {
+		Sum: func(path string) (pipeline.FileSum, error) {
 			f, err := os.Open(path)
 			if err != nil {
-				return pipeline.Digest{}, 0, err
+				return pipeline.FileSum{}, err
 			}
 			defer f.Close()
-			return pipeline.Sum(f)
+			d, size, err := pipeline.Sum(f)
+			return pipeline.FileSum{Digest: d, Size: size, Executable: executable(path)}, err
 		},
 	}
 	if network {

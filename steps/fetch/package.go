@@ -109,11 +109,11 @@ func (s *Package) first(ctx context.Context, p *Params, q *pipeline.PinRequest) 
 			return "", err
 		}
 	}
-	d, size, err := q.Sum(file)
+	sum, err := q.Sum(file)
 	if err == nil {
-		err = checkSize(p, size)
+		err = checkSize(p, sum.Size)
 	}
-	return d.String(), err
+	return sum.Digest.String(), err
 }
 
 func checkSize(p *Params, size int64) error {

@@ -304,9 +304,9 @@ func TestSum(t *testing.T) {
 	}
 	check := func(s *Store, want string) {
 		t.Helper()
-		d, n, err := s.Sum(path)
-		if err != nil || d != pipeline.SumBytes([]byte(want)) || n != int64(len(want)) {
-			t.Errorf("Sum = %s, %d, %v, want that of %q", d, n, err, want)
+		f, err := s.Sum(path)
+		if err != nil || f != (pipeline.FileSum{Digest: pipeline.SumBytes([]byte(want)), Size: int64(len(want))}) {
+			t.Errorf("Sum = %+v, %v, want that of %q", f, err, want)
 		}
 	}
 	put("one", time.Hour)
@@ -328,10 +328,16 @@ func TestSum(t *testing.T) {
 	put("two", time.Hour)
 	check(s, "two")
 	check(other, "two")
-	if _, _, err := s.Sum(t.TempDir()); err == nil {
+	if err := os.Chmod(path, 0o654); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := s.Sum(path); err != nil || !f.Executable {
+		t.Errorf("an executable file: %+v, %v", f, err)
+	}
+	if _, err := s.Sum(t.TempDir()); err == nil {
 		t.Error("hashed a directory")
 	}
-	if _, _, err := s.Sum(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Sum(path + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
 }

@@ -49,25 +49,29 @@ const (
 	settled = 2 * time.Second
 )
 
-// Sum returns digest and size of the file at path, which symbolic links may
-// lead to. It reads the file unless path, device, inode, size, mtime and ctime
-// are those of an earlier call, by any process. Sum is safe for concurrent use.
-func (s *Store) Sum(path string) (pipeline.Digest, int64, error) {
-	d, size, err := s.sums.sum(path)
+// Sum looks at the regular file at path, which symbolic links may lead to. It
+// reads the file unless path, device, inode, size, mtime and ctime are those
+// of an earlier call, by any process. Sum is safe for concurrent use.
+func (s *Store) Sum(path string) (pipeline.FileSum, error) {
+	f, err := s.sums.sum(path)
 	if err != nil {
-		return pipeline.Digest{}, 0, fmt.Errorf("hashing %s: %w", path, err)
+		return pipeline.FileSum{}, fmt.Errorf("hashing %s: %w", path, err)
 	}
-	return d, size, nil
+	return f, nil
 }
 
-func (m *sums) sum(path string) (d pipeline.Digest, size int64, err error) {
+func (m *sums) sum(path string) (f pipeline.FileSum, err error) {
 	if path, err = filepath.Abs(path); err != nil {
-		return d, 0, err
+		return f, err
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return d, 0, err
+		return f, err
 	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return f, errNotRegular
+	}
+	f.Executable = st.Mode&0o111 != 0
 	now := newStat(&st)
 	m.mu.Lock()
 	if m.known == nil {
@@ -76,11 +80,15 @@ func (m *sums) sum(path string) (d pipeline.Digest, size int64, err error) {
 	}
 	known, ok := m.known[path]
 	m.mu.Unlock()
-	if ok && known.stat == now && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		return known.digest, now.Size, nil
+	if ok && known.stat == now {
+		f.Digest, f.Size = known.digest, now.Size
+	} else {
+		f.Digest, f.Size, err = m.read(path)
 	}
-	return m.read(path)
+	return f, err
 }
+
+var errNotRegular = errors.New("not a regular file")
 
 // read hashes the file at path and remembers it when it has settled.
 func (m *sums) read(path string) (d pipeline.Digest, size int64, err error) {
@@ -92,7 +100,7 @@ func (m *sums) read(path string) (d pipeline.Digest, size int64, err error) {
 	if info, err := f.Stat(); err != nil {
 		return d, 0, err
 	} else if !info.Mode().IsRegular() {
-		return d, 0, errors.New("not a regular file")
+		return d, 0, errNotRegular
 	}
 	before, _, err := fstat(f)
 	if err != nil {
