@@ -23,6 +23,9 @@ for platform in "$@"; do
 	GOOS=$os GOARCH=$arch CGO_ENABLED=0 $GO build -o "build/pipe-$os-$arch" ./cmd/pipe
 done
 
+say 'equal bytes on arm64, emulated'
+GO=$GO ./internal/check/arm64.sh
+
 say 'generated files and goldens are up to date'
 before=$(git status --porcelain)
 $GO generate ./...
