@@ -66,7 +66,8 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 }
 
 // interruptible returns a context that the first Ctrl-C or SIGTERM ends; the
-// second one kills the steps that are still stopping.
+// second one kills the steps that are still stopping, and a third one this
+// process, whatever it waits for.
 func interruptible() (context.Context, func()) {
 	kill := make(chan struct{})
 	ctx, cancel := context.WithCancel(run.WithKill(context.Background(), kill))
@@ -77,6 +78,7 @@ func interruptible() (context.Context, func()) {
 			cancel()
 		}
 		if _, ok := <-signals; ok {
+			signal.Stop(signals)
 			close(kill)
 		}
 	}()
