@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -67,9 +68,16 @@ func (p *pins) add(n *pipeline.Node, pin pipeline.Pin) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	entry := lock.Pin{Kind: n.Kind, Source: source, From: pin.From, ID: pin.ID}
-	set := func(l *lock.Lock) error { return l.Set(entry) }
+	set := func(l *lock.Lock) error {
+		for _, old := range l.Pins() { // the same source, put differently
+			if old.Kind == entry.Kind && old.From == entry.From {
+				l.Remove(old.Kind, old.Source)
+			}
+		}
+		return l.Set(entry)
+	}
 	err = lock.Update(p.path, set)
-	if errors.Is(err, lock.ErrReadOnly) {
+	if errors.Is(err, lock.ErrReadOnly) && !p.pinned(pin.From) {
 		if err = os.MkdirAll(filepath.Dir(p.spare), 0o777); err == nil {
 			err = lock.Update(p.spare, set)
 		}
@@ -83,6 +91,13 @@ func (p *pins) add(n *pipeline.Node, pin pipeline.Pin) error {
 	}
 	p.ids[pin.From] = pin.ID
 	return nil
+}
+
+// pinned reports whether pipe.lock, which counts more than the lock in the
+// cache, pins what was asked.
+func (p *pins) pinned(from string) bool {
+	l, err := lock.Read(p.path)
+	return err == nil && slices.ContainsFunc(l.Pins(), func(old lock.Pin) bool { return old.From == from })
 }
 
 // forget makes the sources of nodes be resolved anew. The files stay as they
