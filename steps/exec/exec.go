@@ -2,8 +2,9 @@
 // cached step, so that what pipe lacks can still be one.
 //
 // The program starts in a folder that holds in/NAME for every input and
-// out/NAME for every output. What it prints is the step's log. It fails when
-// it exits with a code other than 0 or leaves an output empty.
+// out/NAME for every output. What it prints is the step's log, in which its
+// secrets are ***. It fails when it exits with a code other than 0 or leaves
+// an output empty.
 package exec
 
 import (
@@ -113,7 +114,20 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	cmd.Env = environ(p, t)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopGrace
-	if err := runTied(cmd); err != nil {
+	r := redact(p, t, os.Stderr)
+	if r != nil {
+		cmd.Stdout, cmd.Stderr = r, r
+	}
+	err := runTied(cmd)
+	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
+		err = nil // the program is done; something that it left behind still holds its output open
+	}
+	if r != nil {
+		if err := r.Close(); err != nil {
+			return err
+		}
+	}
+	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 			return fmt.Errorf("%s: exit code %d", p.Command[0], exit.ExitCode())
