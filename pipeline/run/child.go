@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,7 @@ func Child(ctx context.Context, dir string, kinds pipeline.Kinds, s Streams) int
 	default:
 		report.Error = err.Error()
 	}
+	report.Error, report.Hint = clip(report.Error), clip(report.Hint)
 	w.write(report)
 	s.Events.Close()
 	if err != nil {
@@ -175,6 +177,17 @@ func task(dir string, sp spec, w *eventWriter, log io.Writer) *pipeline.Task {
 	return t
 }
 
+// maxError bounds what an error of a child may say, in bytes.
+const maxError = 64 << 10
+
+// clip cuts what is too long to be read.
+func clip(s string) string {
+	if len(s) <= maxError {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxError], "") + "…"
+}
+
 // An eventWriter writes JSON lines, one goroutine at a time.
 type eventWriter struct {
 	mu sync.Mutex
@@ -183,6 +196,9 @@ type eventWriter struct {
 
 func (w *eventWriter) write(v any) {
 	b, err := json.Marshal(v)
+	if err == nil && len(b) >= maxEventLine {
+		err = fmt.Errorf("it has %d bytes; an event has at most %d", len(b), maxEventLine)
+	}
 	if err != nil { // a mistake of the step, not worth a run, but worth a word
 		lost := pipeline.Log{Level: "warn", Message: "an event was lost: " + err.Error()}
 		b, _ = json.Marshal(pipeline.Event{Time: time.Now(), Fact: lost})

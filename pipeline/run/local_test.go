@@ -60,6 +60,11 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 		t.Emit(pipeline.Log{Level: "warn", Message: "event " + v})
 		t.Emit(pipeline.Retry{Attempt: 1, Message: "again " + v})
 		return errors.New("denied: " + v)
+	case "babble":
+		t.Emit(pipeline.Log{Level: "warn", Message: strings.Repeat("x", 2<<20)})
+		return os.WriteFile(filepath.Join(t.Out["out"], "data"), nil, 0o666)
+	case "complain":
+		return errors.New("too much: " + strings.Repeat("ä", 2<<20))
 	case "diverge":
 		t.Emit(pipeline.Metric{Name: "train/loss", Value: math.NaN()})
 		t.Emit(pipeline.Retry{Delay: math.Inf(1)})
@@ -199,6 +204,17 @@ func TestLocalHidesSecrets(t *testing.T) {
 	all := strings.Join(append(said, err.Error(), string(log)), "\n")
 	if strings.Contains(all, "s3cr3t") || strings.Count(all, "***") < 7 {
 		t.Errorf("%s", all)
+	}
+}
+
+// TestLocalLongLines: a step that says too much at once is heard all the same.
+func TestLocalLongLines(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	if _, err := p.execute(t.Context(), badAction("babble", "")); err != nil {
+		t.Errorf("a long event spoils the step: %v", err)
+	}
+	if _, err := p.execute(t.Context(), badAction("complain", "")); err == nil || !strings.HasPrefix(err.Error(), "too much: ä") {
+		t.Errorf("a long error got lost: %.100v", err)
 	}
 }
 
