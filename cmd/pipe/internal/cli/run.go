@@ -99,8 +99,14 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 		return end, err
 	}
 	defer s.close()
+	all := s.graph
 	if err := s.target(targets); err != nil {
 		return end, err
+	}
+	for _, name := range f.fresh {
+		if all.Node(name) != nil && s.graph.Node(name) == nil {
+			return end, usagef("--fresh %s: none of the named steps needs it; name it too", name)
+		}
 	}
 	o, err := s.options(f)
 	if err != nil {

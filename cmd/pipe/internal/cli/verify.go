@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -111,6 +112,16 @@ func (s *session) verifyStep(ctx context.Context, local *run.Local, it *plan.Ite
 		return v, err
 	}
 	defer unlock()
+	// Nothing that an earlier attempt left may help: a checkpoint, too, is
+	// what is to be verified.
+	clean := func() error {
+		_, err := s.store.Release(context.WithoutCancel(ctx), filepath.Join(s.store.Dir(), "work", it.Key.String()))
+		return err
+	}
+	if err := clean(); err != nil {
+		return v, err
+	}
+	defer clean()
 	again, err := local.Execute(ctx, it.Action, runtime.GOMAXPROCS(0), func(pipeline.Event) {})
 	if ctx.Err() != nil {
 		return v, run.ErrInterrupted
