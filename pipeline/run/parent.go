@@ -27,6 +27,8 @@ const (
 	maxEventLine = 1 << 20
 	// tailLines is how much of a log an error repeats.
 	tailLines = 12
+	// tailWidth is how many bytes of a line it repeats.
+	tailWidth = 1000
 )
 
 // child starts the process, passes its events and log on, and waits for it.
@@ -239,6 +241,9 @@ type tail struct{ lines []string }
 func (t *tail) add(line string) {
 	if len(t.lines) == tailLines {
 		t.lines = append(t.lines[:0], t.lines[1:]...)
+	}
+	if len(line) > tailWidth {
+		line = strings.ToValidUTF8(line[:tailWidth], "") + "…"
 	}
 	t.lines = append(t.lines, line)
 }
