@@ -114,20 +114,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	cmd.Env = environ(p, t)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopGrace
-	r := redact(p, t, os.Stderr)
-	if r != nil {
-		cmd.Stdout, cmd.Stderr = r, r
-	}
-	err := runTied(cmd)
-	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
-		err = nil // the program is done; something that it left behind still holds its output open
-	}
-	if r != nil {
-		if err := r.Close(); err != nil {
-			return err
-		}
-	}
-	if err != nil {
+	if err := runTied(cmd); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 			return fmt.Errorf("%s: exit code %d", p.Command[0], exit.ExitCode())
