@@ -8,6 +8,7 @@ package fetch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -75,9 +76,9 @@ func (p *Params) of() (source, error) {
 }
 
 func pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
-	p, err := pipeline.DecodeParams[Params](q.Params)
-	if err != nil {
-		return pipeline.Pin{}, err
+	var p Params // run refuses what it does not know, at more cost
+	if err := json.Unmarshal(q.Params, &p); err != nil {
+		return pipeline.Pin{}, fmt.Errorf("decoding parameters: %w", err)
 	}
 	s, err := p.of()
 	if err != nil {

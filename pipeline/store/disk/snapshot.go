@@ -105,26 +105,31 @@ func (n *Snapshot) look() {
 	blobs, entries := n.count(), len(n.entries)
 	n.blobOK, n.fileOK = make([]bool, blobs), make([]bool, entries)
 	chunks := func(count int) int { return (count + chunk - 1) / chunk }
+	cas, ac := openFolder(n.store.dir+"/cas"), openFolder(n.store.dir+"/ac")
+	defer cas.close()
+	defer ac.close()
 	parallel(context.Background(), chunks(blobs)+chunks(entries), func(c int) error {
-		ok, at := n.blobOK, n.lookBlob
+		ok, at, dir := n.blobOK, n.lookBlob, cas
 		if c >= chunks(blobs) {
-			c, ok, at = c-chunks(blobs), n.fileOK, n.lookFile
+			c, ok, at, dir = c-chunks(blobs), n.fileOK, n.lookFile, ac
 		}
 		for i := c * chunk; i < min((c+1)*chunk, len(ok)); i++ {
-			ok[i] = at(i)
+			ok[i] = at(dir, i)
 		}
 		return nil
 	})
 }
 
-func (n *Snapshot) lookBlob(i int) bool {
-	st, err := lstat(n.store.path("cas", n.digest(i).String()))
+// lookBlob compares a file in dir, which is cas/, with the snapshot.
+func (n *Snapshot) lookBlob(dir folder, i int) bool {
+	st, err := dir.lstat(n.digest(i))
 	return err == nil && st == n.stat(i)
 }
 
-func (n *Snapshot) lookFile(i int) bool {
+// lookFile compares a file in dir, which is ac/, with the snapshot.
+func (n *Snapshot) lookFile(dir folder, i int) bool {
 	e := &n.entries[i]
-	st, err := lstat(n.store.path("ac", e.key.String()))
+	st, err := dir.lstat(e.key)
 	return err == nil && st == e.file
 }
 
@@ -138,11 +143,11 @@ func (n *Snapshot) lookup(k pipeline.Key) *pipeline.Result {
 	<-n.ready
 	e := &n.entries[i]
 	late := time.Since(n.checked) > fresh
-	if !n.fileOK[i] || late && !n.lookFile(i) {
+	if !n.fileOK[i] || late && !n.lookFile(folderAt(n.store.dir+"/ac"), i) {
 		return nil
 	}
 	for j := range e.count() {
-		if b := e.blob(j); !n.blobOK[b] || late && !n.lookBlob(b) {
+		if b := e.blob(j); !n.blobOK[b] || late && !n.lookBlob(folderAt(n.store.dir+"/cas"), b) {
 			return nil
 		}
 	}

@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"os"
 	"syscall"
 
@@ -36,6 +38,49 @@ func lstat(path string) (stat, error) {
 		return stat{}, &os.PathError{Op: "lstat", Path: path, Err: unix.ENOENT}
 	}
 	return newStat(&st), nil
+}
+
+// A folder is cas/ or ac/, for many looks at files in it: an open one spares
+// the system the way to it.
+type folder struct {
+	fd     int
+	prefix string // of the names, with a slash; empty in an open folder
+}
+
+// folderAt returns the folder at path, not opened.
+func folderAt(path string) folder { return folder{unix.AT_FDCWD, path + "/"} }
+
+// openFolder opens the folder at path if it can. The caller closes it.
+func openFolder(path string) folder {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return folderAt(path)
+	}
+	return folder{fd: fd}
+}
+
+func (f folder) close() {
+	if f.fd != unix.AT_FDCWD {
+		unix.Close(f.fd)
+	}
+}
+
+// lstat is lstat of the file of this name, a digest or key.
+func (f folder) lstat(name [sha256.Size]byte) (stat, error) {
+	var st unix.Stat_t
+	path := append(make([]byte, 0, 256), f.prefix...)
+	path = append(hex.AppendEncode(path, name[:1]), '/')
+	path = hex.AppendEncode(path, name[:])
+	for {
+		err := unix.Fstatat(f.fd, string(path), &st, unix.AT_SYMLINK_NOFOLLOW)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG:
+			err = unix.ENOENT
+		}
+		return newStat(&st), err
+	}
 }
 
 // fstat returns the stat data of f, and whether other names share its file.
