@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -59,10 +61,19 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !a.summarised && len(args) > 0 && args[0] == "run" && slices.Contains(args, "--json") {
+	if err != nil && !a.summarised && len(args) > 0 && args[0] == "run" && asksJSON(args) {
 		err = a.summarise(view.JSON(out), pipeline.RunEnd{ID: history.NewID(time.Now()), Steps: map[string]pipeline.StepSummary{}}, err)
 	}
 	return a.exit(err)
+}
+
+// asksJSON reports whether a command line, which may be wrong, has --json.
+func asksJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		value, ok := strings.CutPrefix(arg, "--json=")
+		yes, _ := strconv.ParseBool(value)
+		return arg == "--json" || ok && yes
+	})
 }
 
 // interruptible returns a context that the first Ctrl-C or SIGTERM ends; the
