@@ -123,8 +123,12 @@ func (f *File) glob() (map[string]string, error) {
 
 func (f *File) folder() (map[string]string, error) {
 	files := map[string]string{}
-	err := filepath.WalkDir(f.Path, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || p == f.Path {
+	root, err := filepath.EvalSymlinks(f.Path)
+	if err != nil {
+		return nil, f.blame(err)
+	}
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == root {
 			return err
 		}
 		if strings.HasPrefix(d.Name(), ".") {
@@ -137,8 +141,14 @@ func (f *File) folder() (map[string]string, error) {
 			return nil
 		}
 		info, err := os.Stat(p) // through a symlink to a file, as in hub caches
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is a link to nothing", p)
+		}
 		if err != nil {
 			return err
+		}
+		if info.IsDir() {
+			return fmt.Errorf("%s is a link to another folder, and links are followed only to files; fetch that folder in a step of its own", p)
 		}
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is not a regular file", p)
@@ -146,7 +156,7 @@ func (f *File) folder() (map[string]string, error) {
 		if len(files) == maxFiles {
 			return fmt.Errorf("more than %d files", maxFiles)
 		}
-		rel, err := filepath.Rel(f.Path, p)
+		rel, err := filepath.Rel(root, p)
 		files[filepath.ToSlash(rel)] = p
 		return err
 	})
