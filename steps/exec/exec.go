@@ -70,25 +70,61 @@ func pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
 	if err := lookPath("version", p.Version[0]); err != nil {
 		return pipeline.Pin{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, p.Version[0], p.Version[1:]...).CombinedOutput()
+	out, err := probe(ctx, p.Version)
 	if err != nil {
-		return pipeline.Pin{}, &pipeline.FieldError{
-			Field: "version", Err: fmt.Errorf("%s failed: %w", strings.Join(p.Version, " "), err),
-			Hint: firstLine(out),
-		}
-	}
-	if len(out) > maxVersion {
-		return pipeline.Pin{}, &pipeline.FieldError{Field: "version", Err: fmt.Errorf("it printed %d bytes; a version has at most %d", len(out), maxVersion)}
+		return pipeline.Pin{}, &pipeline.FieldError{Field: "version", Err: err, Hint: firstLine(out)}
 	}
 	return pipeline.Pin{ID: "version:" + strings.TrimSpace(strings.ToValidUTF8(string(out), "�"))}, nil
 }
 
+// probe runs the version command and returns what it prints, in the language
+// that steps run in: the key is the same wherever the program is.
+func probe(ctx context.Context, version []string) ([]byte, error) {
+	if fromInput(version[0]) {
+		return nil, fmt.Errorf("%q is asked before there are inputs", version[0])
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	var out bounded
+	cmd := exec.CommandContext(ctx, version[0], version[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(os.Environ(), "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC")
+	cmd.WaitDelay = time.Second // for what it leaves behind with its output open
+	err := cmd.Run()
+	switch {
+	case out.full:
+		return nil, fmt.Errorf("it printed more than %d bytes, which is no version", maxVersion)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return out.b, fmt.Errorf("%s did not end within %s", strings.Join(version, " "), versionTimeout)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return out.b, fmt.Errorf("%s failed: %w", strings.Join(version, " "), err)
+	}
+	return out.b, nil
+}
+
+// bounded keeps at most maxVersion bytes, and refuses more.
+type bounded struct {
+	b    []byte
+	full bool
+}
+
+func (w *bounded) Write(p []byte) (int, error) {
+	if w.full = w.full || len(w.b)+len(p) > maxVersion; w.full {
+		return 0, errors.New("too much")
+	}
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+// fromInput reports whether a program comes out of an input.
+func fromInput(program string) bool {
+	return strings.HasPrefix(program, "in/") || strings.HasPrefix(program, "./in/")
+}
+
 // lookPath refuses a program that cannot be found, before anything runs.
 func lookPath(field, program string) error {
-	if strings.HasPrefix(program, "in/") || strings.HasPrefix(program, "./in/") {
-		return nil // out of an input
+	if fromInput(program) {
+		return nil
 	}
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
 		return &pipeline.FieldError{

@@ -73,3 +73,27 @@ func TestPin(t *testing.T) {
 		t.Errorf("a probe that fails: %v", err)
 	}
 }
+
+// TestProbe: the version command is bounded in what it may do to pipe.
+func TestProbe(t *testing.T) {
+	shell(t, "", "")
+	t.Setenv("LC_ALL", "de_DE.UTF-8")
+	out, err := probe(t.Context(), []string{"sh", "-c", "echo $LC_ALL"})
+	if err != nil || string(out) != "C.UTF-8\n" {
+		t.Errorf("its language: %q, %v", out, err)
+	}
+	for says, version := range map[string][]string{
+		"which is no version":     {"sh", "-c", "while echo version; do :; done"},
+		"before there are inputs": {"in/tool/bin", "--version"},
+		"failed: exit status 3":   {"sh", "-c", "echo no; exit 3"},
+	} {
+		if _, err := probe(t.Context(), version); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v, want %q", version, err, says)
+		}
+	}
+	start := time.Now()
+	out, err = probe(t.Context(), []string{"sh", "-c", "sleep 20 & echo 1"})
+	if err != nil || string(out) != "1\n" || time.Since(start) > 10*time.Second {
+		t.Errorf("what it left behind held pipe up for %v: %q, %v", time.Since(start), out, err)
+	}
+}
