@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -41,6 +40,7 @@ type fileSum struct {
 const (
 	sumsHeader = "pipe file memo 1\n"
 	sumsFixed  = statBytes + len(pipeline.Digest{}) + 4 // of a record, beside length and path
+	usualSum   = sumsFixed + 4 + 40                     // of a record, about
 	maxPath    = 1 << 16
 
 	// settled is how long a file must not have changed to be remembered: a
@@ -185,6 +185,9 @@ func (m *sums) refresh() {
 	}
 	b := make([]byte, st.Size-m.offset)
 	n, _ := log.ReadAt(b, m.offset)
+	if len(m.known) == 0 {
+		m.known = make(map[string]fileSum, n/usualSum)
+	}
 	for b = b[:n]; ; m.count++ {
 		path, f, size := decodeFileSum(b)
 		if size == 0 {
@@ -240,7 +243,7 @@ func decodeFileSum(b []byte) (path string, f fileSum, size int) {
 	if checksum(b[:size-4]) != binary.LittleEndian.Uint32(b[size-4:]) {
 		return "", f, 0
 	}
-	path = string(bytes.Clone(b[4 : 4+n]))
+	path = string(b[4 : 4+n])
 	f.stat = decodeStat(b[4+n:])
 	copy(f.digest[:], b[4+n+statBytes:])
 	return path, f, size
