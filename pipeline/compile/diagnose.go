@@ -60,7 +60,19 @@ func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
 		case "gate":
 			c.diagnoseGate(step, fv, f)
 		default:
+			before := len(c.problems)
 			c.diagnose(step, name, fv, f)
+			if !fv.Exists() || len(c.problems) > before {
+				continue
+			}
+			switch name {
+			case "timeout":
+				_, err := readDuration(fv)
+				c.diagnoseLimit(step, name, fv, err)
+			case "resources":
+				_, err := readMemory(fv)
+				c.diagnoseLimit(step, "resources.memory", fv.LookupPath(cue.ParsePath("memory")), err)
+			}
 		}
 	}
 }

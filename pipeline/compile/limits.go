@@ -22,10 +22,24 @@ func readDuration(v cue.Value) (time.Duration, error) {
 		return 0, errWrong
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil {
+	if err != nil || d <= 0 {
 		return 0, errWrong
 	}
 	return d, nil
+}
+
+// diagnoseLimit says that a timeout or an amount of memory, which is written as
+// one should be, is none that can be kept.
+func (c *compiler) diagnoseLimit(step, path string, v cue.Value, err error) {
+	us := c.userConjuncts(v)
+	if err == nil || v.Err() != nil || len(us) == 0 {
+		return
+	}
+	hint := ""
+	if path == "timeout" {
+		hint = "without a timeout a step may take as long as it likes"
+	}
+	c.add(us[0].pos(), hint, "%s is out of range: %s", of(step, path), source1(us[0].expr()))
 }
 
 // readMemory reads resources.memory.
