@@ -218,6 +218,30 @@ func TestLocalLongLines(t *testing.T) {
 	}
 }
 
+// TestLocalClosesPipes: a step that is over holds no descriptor.
+func TestLocalClosesPipes(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	count := func() int {
+		open, err := os.ReadDir("/dev/fd")
+		if err != nil {
+			t.Skip("this system does not list open descriptors: ", err)
+		}
+		return len(open)
+	}
+	var before int
+	for i := range 3 {
+		if i == 1 { // the first opens what stays open
+			before = count()
+		}
+		if _, err := p.execute(t.Context(), badAction("well", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := count(); after > before+1 {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
 // TestLocalNotFinite: what JSON cannot say does not vanish without a trace.
 func TestLocalNotFinite(t *testing.T) {
 	p := newPlace(t, t.TempDir())

@@ -55,6 +55,7 @@ func (l *Local) child(ctx context.Context, dir string, kind pipeline.Kind, a *pi
 	readers.Go(func() { copyLog(p.stderr, log, tail, hide, emit) })
 	err = p.wait(ctx)
 	readers.Wait()
+	p.close()
 	usage := usageOf(cmd.ProcessState)
 	usage.Seconds = time.Since(start).Seconds()
 	if report != nil {
@@ -106,6 +107,7 @@ type process struct {
 	control *os.File // closing it kills; writing to it asks for a stop
 	events  *os.File
 	stderr  *os.File
+	late    *time.Timer // closes events and stderr, whoever holds their other ends
 }
 
 func startChild(cmd *exec.Cmd) (_ *process, err error) {
@@ -139,7 +141,7 @@ func startChild(cmd *exec.Cmd) (_ *process, err error) {
 	eventsW.Close()
 	controlR.Close()
 	stderrW.Close()
-	return &process{cmd, controlW, eventsR, stderrR}, nil
+	return &process{cmd: cmd, control: controlW, events: eventsR, stderr: stderrR}, nil
 }
 
 // wait returns when the child has ended and nothing of its group is left.
@@ -166,11 +168,19 @@ func (p *process) wait(ctx context.Context) error {
 	p.control.Close()
 	// Descendants that left the group may hold the pipes open; give what is
 	// in flight a moment, then stop listening.
-	time.AfterFunc(2*time.Second, func() {
-		p.events.Close()
-		p.stderr.Close()
-	})
+	p.late = time.AfterFunc(2*time.Second, p.closePipes)
 	return err
+}
+
+// close frees what is left of a child whose readers have come to an end.
+func (p *process) close() {
+	p.late.Stop()
+	p.closePipes()
+}
+
+func (p *process) closePipes() {
+	p.events.Close()
+	p.stderr.Close()
 }
 
 // readEvents passes events on and returns the child's final report, if any.
