@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/pipeline/run"
@@ -76,5 +77,32 @@ func TestGateUsage(t *testing.T) {
 	}
 	if _, err := run.Graph(t.Context(), g, o); !errors.Is(err, run.ErrFailed) || seconds != 0 {
 		t.Errorf("hit: %v, %g seconds", err, seconds)
+	}
+}
+
+// TestWaitsAloud: whoever waits for another process that computes the same
+// key says so.
+func TestWaitsAloud(t *testing.T) {
+	b := newBench()
+	o := b.options(1, false)
+	said := make(chan string, 1)
+	o.Emit = func(e pipeline.Event) {
+		if f, ok := e.Fact.(pipeline.Log); ok {
+			said <- e.Step + ": " + f.Message
+		}
+	}
+	o.Lock = func(ctx context.Context, k pipeline.Key) (func(), error) {
+		select {
+		case text := <-said:
+			if text != "a: waiting: another step or process is computing the same" {
+				t.Errorf("it says %q", text)
+			}
+			return func() {}, nil
+		case <-time.After(time.Minute):
+			return nil, errors.New("nothing was said")
+		}
+	}
+	if _, err := run.Graph(t.Context(), &pipeline.Graph{Nodes: []*pipeline.Node{node("a", `{}`)}}, o); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/pipeline/plan"
@@ -26,7 +28,7 @@ func (s *scheduler) work(ctx context.Context, it *plan.Item, known plan.Known, t
 	if it.State == plan.Hit {
 		return outcome{item: it, result: it.Result, cached: true}
 	}
-	unlock, err := s.Lock(ctx, it.Key)
+	unlock, err := s.lock(ctx, it)
 	if err != nil {
 		return outcome{item: it, err: err}
 	}
@@ -43,6 +45,26 @@ func (s *scheduler) work(ctx context.Context, it *plan.Item, known plan.Known, t
 	s.say(n.Name, pipeline.StepStart{Kind: n.Kind, Key: it.Key, Reason: it.Reason})
 	r, err := s.execute(ctx, it, threads, emit)
 	return outcome{item: it, result: r, err: err}
+}
+
+// lockPatience is how long a step waits for its key in silence.
+const lockPatience = time.Second
+
+// lock takes the lock of a key, and says so when that takes long.
+func (s *scheduler) lock(ctx context.Context, it *plan.Item) (unlock func(), err error) {
+	locked := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-locked:
+		case <-time.After(lockPatience):
+			s.say(it.Node.Name, pipeline.Log{Level: "warn", Message: "waiting: another step or process is computing the same"})
+		}
+	})
+	unlock, err = s.Lock(ctx, it.Key)
+	close(locked)
+	watch.Wait()
+	return unlock, err
 }
 
 func (s *scheduler) execute(ctx context.Context, it *plan.Item, threads int, emit func(pipeline.Event)) (*pipeline.Result, error) {
