@@ -13,9 +13,9 @@
 //		]
 //	}
 //
-// Pins are found again by kind and source. They are sorted, one member a line,
-// so that versions of the file differ by little; all pipelines of a folder
-// share the file.
+// A step finds its pin again by kind and "from"; a pin is replaced by kind and
+// source. Pins are sorted, one member a line, so that versions of the file
+// differ by little; all pipelines of a folder share the file.
 package lock
 
 import (
