@@ -213,7 +213,7 @@ func (x *transfer) announce(resp *http.Response, total int64) error {
 	if total >= 0 && total > x.budget.left.Load() && !x.charged {
 		return x.budget.exceeded()
 	}
-	m := partMeta{ETag: resp.Header.Get("ETag"), Modified: resp.Header.Get("Last-Modified")}
+	m := partMeta{ETag: resp.Header.Get("ETag"), Modified: lastModified(resp.Header)}
 	switch {
 	case m.ETag != "" && !strings.HasPrefix(m.ETag, "W/"):
 		m.Validator = m.ETag
@@ -226,6 +226,20 @@ func (x *transfer) announce(resp *http.Response, total int64) error {
 		return err
 	}
 	return os.WriteFile(x.path+".part.json", b, 0o666)
+}
+
+// lastModified returns the time in an answer's header, as it stands there, or
+// "" when the file may have changed again since then without the time telling:
+// it counts seconds (RFC 9110 §8.8.2.2).
+func lastModified(h http.Header) string {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil {
+		return ""
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err != nil || date.Sub(modified) < time.Second {
+		return ""
+	}
+	return h.Get("Last-Modified")
 }
 
 // copy writes the body and returns the size of the whole file.

@@ -356,3 +356,26 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestHTTPSameSecond: a file that changes within the second in which it was
+// fetched is fetched again.
+func TestHTTPSameSecond(t *testing.T) {
+	body, modified := "one", time.Now()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", modified.UTC().Format(http.TimeFormat))
+		http.ServeContent(w, r, "data.txt", modified, strings.NewReader(body))
+	}))
+	defer web.Close()
+	m := newMachine(t)
+	text := httpParams(web.URL+"/data.txt", "")
+	first, err := m.pin(text, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Millisecond) // else the download counts as that of a process waited for
+	body = "two"
+	delete(m.lock, first.From)
+	if again, err := m.pin(text, true); err != nil || !strings.Contains(again.ID, hexOf([]byte("two"))) {
+		t.Errorf("pin %+v, %v", again, err)
+	}
+}
