@@ -123,6 +123,14 @@ func (c *compiler) diagnoseWire(step, name string, unified cue.Value, u conjunct
 		c.add(u.pos(), c.unquote(s, types), "%s, got the string %q", wants, s)
 		return
 	}
+	if l, ok := u.expr().(*ast.ListLit); ok && !c.followsFrom(u) {
+		hint := ""
+		if len(l.Elts) == 1 && c.chain(l.Elts[0]) != nil {
+			hint = "write it without brackets: " + source1(l.Elts[0])
+		}
+		c.add(u.pos(), hint, "%s, got a list", wants)
+		return
+	}
 	if err := v.Err(); err != nil && !c.incomplete(v) {
 		if !c.followsFrom(u) && !c.poisoned(u, err) {
 			c.reportAt(u.pos(), "input "+name+" of step "+step+": ", err)

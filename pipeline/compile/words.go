@@ -198,6 +198,7 @@ var translations = sync.OnceValue(func() []translation {
 			hint: `every element but the last ends with a comma, also at the end of a line`},
 		{match: regexp.MustCompile(`^imported and not used: (.*)$`), msg: `the import $1 is not used`, hint: `remove it`},
 		{match: regexp.MustCompile(`^unreferenced alias or let clause (.*)$`), msg: `$1 is defined but not used`, hint: `remove it, or use it`},
+		{match: regexp.MustCompile(`^field not allowed$`), msg: `it is made from a definition that takes no other fields than its own`, hint: `a name that begins with # is closed to the fields of the kind: begin it with _, or end it with ...`},
 		{match: regexp.MustCompile(`^structural cycle$`), msg: `a value that contains itself`},
 		{match: regexp.MustCompile(`^cycle error$`), msg: `a value that is defined by itself`},
 		{match: regexp.MustCompile(`^builtin package "(.*)" undefined$`), msg: `there is no package "$1" in CUE's library`},
