@@ -172,6 +172,9 @@ func (a *app) printGC(page *gcPage) error {
 	}
 	_, err := fmt.Fprintf(a.out, "%s %s: %s before, %s after, budget %s\n", verb, view.Bytes(page.Before-page.After),
 		view.Bytes(page.Before), view.Bytes(page.After), view.Bytes(page.Budget))
+	if err == nil && page.After > page.Budget {
+		_, err = fmt.Fprintln(a.out, "the rest stays: the latest run of every pipeline that still exists needs it, or it is in use")
+	}
 	if err == nil && !page.Deleted && len(page.Evicted) > 0 {
 		_, err = fmt.Fprintln(a.out, "nothing was deleted; --delete does it")
 	}
