@@ -58,6 +58,10 @@ type Kind struct {
 	// part of the key.
 	Pin func(ctx context.Context, q *PinRequest) (Pin, error)
 
+	// Check refuses a step that this machine cannot execute, such as one whose
+	// program is absent. It is asked only about steps that are no hit.
+	Check func(params json.RawMessage) error
+
 	// Estimate foretells what an execution would cost.
 	Estimate func(ctx context.Context, q *EstimateRequest) (*Estimate, error)
 

@@ -90,6 +90,9 @@ func (p *Planner) Graph(ctx context.Context, g *pipeline.Graph) ([]*Item, error)
 	var problems pipeline.Problems
 	for i, n := range g.Nodes {
 		it, err := p.node(ctx, n, known, pins[i])
+		if err == nil {
+			err = p.check(it)
+		}
 		if problem := (*pipeline.Problem)(nil); errors.As(err, &problem) {
 			problems = append(problems, problem)
 			it = &Item{Node: n, State: Unknown, Reason: problem.Message}
@@ -105,6 +108,18 @@ func (p *Planner) Graph(ctx context.Context, g *pipeline.Graph) ([]*Item, error)
 		return items, problems
 	}
 	return items, nil
+}
+
+// check refuses a step that would execute and cannot on this machine.
+func (p *Planner) check(it *Item) error {
+	kind := p.Kinds[it.Node.Kind]
+	if it.State == Hit || kind.Check == nil {
+		return nil
+	}
+	if err := kind.Check(it.Node.Full); err != nil {
+		return Blame(it.Node, err)
+	}
+	return nil
 }
 
 // Node decides about n given what is known so far, without using the network.

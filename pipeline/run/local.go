@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/pipeline/store/disk"
@@ -71,13 +73,24 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 		l.clear(dir, stateDir, logFile)
 		return nil, err
 	}
-	r, err := l.commit(ctx, dir, a)
+	r, err := l.commit(context.WithoutCancel(ctx), dir, a) // what is done is not thrown away
 	if err != nil {
 		l.clear(dir, stateDir, logFile)
 		return nil, err
 	}
 	r.Usage = usage
-	return r, l.remove(dir)
+	return r, nil
+}
+
+// Done forgets what Execute kept in case that its result is never recorded:
+// the folder of a, with the state that a step saved. It is called under the
+// lock of a's key, after recording.
+func (l *Local) Done(a *pipeline.Action) error {
+	dir, err := l.Store.Work(a.Key())
+	if err != nil {
+		return err
+	}
+	return l.remove(dir)
 }
 
 // prepare makes an empty folder for a, keeping what an earlier attempt saved
@@ -138,8 +151,8 @@ func (l *Local) release(dir string) error {
 
 func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pipeline.Result, error) {
 	r := &pipeline.Result{Outputs: map[string]pipeline.Artifact{}}
-	for name, typ := range a.Outputs {
-		out := filepath.Join(dir, outDir, name)
+	for _, name := range slices.Sorted(maps.Keys(a.Outputs)) {
+		typ, out := a.Outputs[name], filepath.Join(dir, outDir, name)
 		if empty(out) { // asked first: Commit moves the files away
 			return nil, fmt.Errorf("it left nothing in its output %s (out/%s)", name, name)
 		}

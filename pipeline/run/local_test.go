@@ -478,3 +478,27 @@ func zombie(pid int) bool {
 	_, rest, _ := strings.Cut(string(b), ") ")
 	return strings.HasPrefix(rest, "Z")
 }
+
+// TestLocalKeepsStateUntilDone checks that what a step saved outlives its
+// success until its result is recorded: a kill in between loses nothing.
+func TestLocalKeepsStateUntilDone(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	a := badAction("remember", "")
+	p.execute(t.Context(), a) // dies after saving
+	if _, err := p.execute(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := p.store.Work(a.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "state", "seen")); err != nil {
+		t.Errorf("the state is gone before the result is recorded: %v", err)
+	}
+	if err := p.local.Done(a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the work folder is still there: %v", err)
+	}
+}

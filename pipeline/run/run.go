@@ -28,6 +28,9 @@ type Options struct {
 	// Record keeps a result.
 	Record func(ctx context.Context, a *pipeline.Action, r *pipeline.Result) error
 
+	// Done is told that a result is recorded; nil for none.
+	Done func(a *pipeline.Action) error
+
 	// Online is the leave to pin over the network; nil refuses (--locked).
 	Online *plan.Online
 

@@ -85,8 +85,13 @@ func (s *scheduler) execute(ctx context.Context, it *plan.Item, threads int, emi
 		}
 		return nil, plan.Blame(n, err)
 	}
-	if err := s.Record(ctx, it.Action, r); err != nil {
+	if err := s.Record(context.WithoutCancel(ctx), it.Action, r); err != nil {
 		return nil, fmt.Errorf("recording the result: %w", err)
+	}
+	if s.Done != nil {
+		if err := s.Done(it.Action); err != nil {
+			s.say(n.Name, pipeline.Log{Level: "warn", Message: "its work folder is left behind: " + err.Error()})
+		}
 	}
 	return r, nil
 }

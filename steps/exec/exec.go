@@ -10,6 +10,7 @@ package exec
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("exec", 1, run)
-	k.Pin = pin
+	k.Pin, k.Check = pin, check
 	k.HostTools = true
 	return k
 }
@@ -54,14 +55,20 @@ const (
 	stopGrace = 5 * time.Second
 )
 
+// check refuses a program that this machine does not have.
+func check(params json.RawMessage) error {
+	p, err := pipeline.DecodeParams[Params](params)
+	if err != nil {
+		return err
+	}
+	return lookPath("command", p.Command[0])
+}
+
 // pin runs the version probe; without one, a program counts by its command
 // alone.
 func pin(ctx context.Context, q *pipeline.PinRequest) (pipeline.Pin, error) {
 	p, err := pipeline.DecodeParams[Params](q.Params)
 	if err != nil {
-		return pipeline.Pin{}, err
-	}
-	if err := lookPath("command", p.Command[0]); err != nil {
 		return pipeline.Pin{}, err
 	}
 	if len(p.Version) == 0 {

@@ -66,8 +66,12 @@ func TestPin(t *testing.T) {
 		t.Errorf("%q, %v; %q, %v", one, err, two, errTwo)
 	}
 	var field *pipeline.FieldError
-	if _, err := pin(`{"command":["no-such-program-anywhere"]}`); !errors.As(err, &field) || field.Field != "command" {
+	absent := `{"command":["no-such-program-anywhere"]}`
+	if err := Kind.Check([]byte(absent)); !errors.As(err, &field) || field.Field != "command" {
 		t.Errorf("an absent program: %v", err)
+	}
+	if _, err := pin(absent); err != nil {
+		t.Errorf("an absent program is in the way of a hit: %v", err)
 	}
 	if _, err := pin(`{"command":["sh"],"version":["false"]}`); !errors.As(err, &field) || field.Field != "version" {
 		t.Errorf("a probe that fails: %v", err)

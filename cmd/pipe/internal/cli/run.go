@@ -19,6 +19,7 @@ import (
 type runFlags struct {
 	source
 	jobs      int
+	jobsGiven bool
 	keepGoing bool
 	locked    bool
 	fresh     []string
@@ -30,7 +31,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run FILE [STEP…]", Short: "Run a pipeline, or the named steps and what they need", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.file = args[0]
+			f.file, f.jobsGiven = args[0], cmd.Flags().Changed("jobs")
 			return a.run(cmd.Context(), f, args[1:])
 		},
 	}
@@ -91,7 +92,7 @@ func problemsToShow(err error) pipeline.Problems {
 
 func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFlags, targets []string, v view.View) (pipeline.RunEnd, error) {
 	end := pipeline.RunEnd{ID: id, Steps: map[string]pipeline.StepSummary{}}
-	if f.jobs < 0 {
+	if f.jobsGiven && f.jobs < 1 {
 		return end, usagef("-j must be at least 1, got %d", f.jobs)
 	}
 	s, err := a.openPipeline(ctx, f.source)
@@ -144,7 +145,7 @@ func (s *session) options(f runFlags) (run.Options, error) {
 	}
 	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads}
 	o := run.Options{
-		Planner: planner, Execute: local.Execute, Lock: s.store.Lock,
+		Planner: planner, Execute: local.Execute, Done: local.Done, Lock: s.store.Lock,
 		Jobs: f.jobs, KeepGoing: f.keepGoing, Memory: machineMemory(),
 	}
 	if !f.locked {
