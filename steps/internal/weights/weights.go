@@ -80,7 +80,7 @@ func (d *Dir) openSingle() error {
 func (d *Dir) openShards() error {
 	index, err := readIndex(filepath.Join(d.path, IndexFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("model in %s has neither %s nor %s", d.path, SingleFile, IndexFile)
+		return fmt.Errorf("the model has no weights: neither %s nor %s is there", SingleFile, IndexFile)
 	}
 	if err != nil {
 		return err

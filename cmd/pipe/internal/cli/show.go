@@ -59,8 +59,16 @@ func (s *session) show(ctx context.Context, id string) (*showPage, error) {
 	if page.Steps, err = h.Steps(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	for _, st := range page.Steps {
-		m, err := s.lastMetrics(ctx, &st)
+	for i := range page.Steps {
+		st := &page.Steps[i]
+		made, err := s.made(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		if made != nil && st.Status == pipeline.Cached {
+			st.Outputs, st.Kind = made.Outputs, made.Kind
+		}
+		m, err := s.lastMetrics(ctx, st)
 		if err != nil {
 			return nil, err
 		}

@@ -16,21 +16,29 @@ func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := map[string]string{
-				"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
-			}
-			if info, ok := debug.ReadBuildInfo(); ok && version == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
-				v["version"] = info.Main.Version
-			}
 			if asJSON {
-				return a.printJSON(v)
+				return a.printJSON(map[string]string{
+					"version": moduleVersion(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+				})
 			}
-			_, err := fmt.Fprintf(a.out, "pipe %s (%s, %s/%s)\n", v["version"], v["go"], v["os"], v["arch"])
+			_, err := fmt.Fprintln(a.out, versionText())
 			return err
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// moduleVersion is what the build set, or what go install recorded.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return version
+}
+
+func versionText() string {
+	return fmt.Sprintf("pipe %s (%s, %s/%s)", moduleVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func jsonFlag(cmd *cobra.Command, v *bool) {
