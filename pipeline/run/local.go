@@ -19,6 +19,9 @@ type Local struct {
 	Kinds  pipeline.Kinds
 	Store  *disk.Store
 	Secret func(name string) (string, bool)
+	// Logged is told where the log of each execution is kept, however it
+	// ended; nil for nobody.
+	Logged func(step string, log pipeline.Digest)
 	// Downloads is where pinning leaves what it fetches.
 	Downloads string
 	// Program is the executable and its first arguments; the folder and the
@@ -69,16 +72,23 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 	if lost := l.release(dir); lost != nil {
 		err = lost
 	}
+	done := context.WithoutCancel(ctx) // what is done is not thrown away
+	log, logErr := l.keepLog(done, dir)
+	if !log.IsZero() && l.Logged != nil {
+		l.Logged(a.Node.Name, log)
+	}
+	var r *pipeline.Result
+	if err == nil {
+		err = logErr
+	}
+	if err == nil {
+		r, err = l.commit(done, dir, a)
+	}
 	if err != nil {
 		l.clear(dir, stateDir, logFile)
 		return nil, err
 	}
-	r, err := l.commit(context.WithoutCancel(ctx), dir, a) // what is done is not thrown away
-	if err != nil {
-		l.clear(dir, stateDir, logFile)
-		return nil, err
-	}
-	r.Usage = usage
+	r.Log, r.Usage = log, usage
 	return r, nil
 }
 
@@ -162,16 +172,21 @@ func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pi
 		}
 		r.Outputs[name] = pipeline.Artifact{Type: typ, Root: root, Size: size}
 	}
+	return r, nil
+}
+
+// keepLog stores the child's log and returns its digest, zero when it is empty.
+func (l *Local) keepLog(ctx context.Context, dir string) (d pipeline.Digest, err error) {
 	f, err := os.Open(filepath.Join(dir, logFile))
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() == 0 {
-		return r, err
+		return d, err
 	}
-	r.Log, _, err = l.Store.Put(ctx, f)
-	return r, err
+	d, _, err = l.Store.Put(ctx, f)
+	return d, err
 }
 
 func empty(dir string) bool {

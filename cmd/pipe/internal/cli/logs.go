@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,7 +70,7 @@ func (s *session) logs(ctx context.Context, id, step string) (*logPage, error) {
 }
 
 // stepLog reads the log of a step: of a cached one, that of the execution
-// behind it; of a failed one, what is left of it in its folder.
+// behind it.
 func (s *session) stepLog(ctx context.Context, st *history.Step) (*logPage, error) {
 	page := &logPage{Run: st.Run, Step: st.Step, Status: st.Status, Made: st.Run}
 	if st.Status == pipeline.Cached {
@@ -86,13 +83,11 @@ func (s *session) stepLog(ctx context.Context, st *history.Step) (*logPage, erro
 		}
 		st, page.Made = made, made.Run
 	}
-	var err error
-	switch {
-	case !st.Log.IsZero():
-		page.Log, err = s.blobText(ctx, st.Log)
-	case st.Status != pipeline.Ran && st.Key != "":
-		page.Log, err = textFile(filepath.Join(s.store.Dir(), "work", st.Key, "log"))
+	if st.Log.IsZero() {
+		return page, nil
 	}
+	var err error
+	page.Log, err = s.blobText(ctx, st.Log)
 	return page, err
 }
 
@@ -106,20 +101,6 @@ func (s *session) blobText(ctx context.Context, d pipeline.Digest) (string, erro
 	}
 	defer r.Close()
 	b, err := io.ReadAll(io.LimitReader(r, maxLog))
-	return string(b), err
-}
-
-// textFile reads a file that may be absent.
-func textFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxLog))
 	return string(b), err
 }
 

@@ -109,16 +109,13 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 			return end, usagef("--fresh %s: none of the named steps needs it; name it too", name)
 		}
 	}
-	o, err := s.options(f)
+	var rec *recorder
+	o, err := s.options(f, func(step string, log pipeline.Digest) { rec.log(step, log) })
 	if err != nil {
 		return end, err
 	}
-	rec := s.startRecord(id, start)
+	rec = s.startRecord(id, start)
 	o.ID = id
-	o.Record = func(ctx context.Context, a *pipeline.Action, r *pipeline.Result) error {
-		rec.log(a.Node.Name, r.Log)
-		return s.record(ctx, a, r)
-	}
 	o.Emit = func(e pipeline.Event) {
 		rec.event(e)
 		v.Event(e)
@@ -129,8 +126,8 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 	return end, err
 }
 
-// options say how to run, from the flags.
-func (s *session) options(f runFlags) (run.Options, error) {
+// options say how to run, from the flags. logged is told of each step's log.
+func (s *session) options(f runFlags, logged func(step string, log pipeline.Digest)) (run.Options, error) {
 	planner := s.planner()
 	planner.Fresh = map[string]bool{}
 	for _, name := range f.fresh {
@@ -143,9 +140,9 @@ func (s *session) options(f runFlags) (run.Options, error) {
 	if err != nil {
 		downloads = "" // a cache that only reads can still serve hits
 	}
-	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads}
+	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads, Logged: logged}
 	o := run.Options{
-		Planner: planner, Execute: local.Execute, Done: local.Done, Lock: s.store.Lock,
+		Planner: planner, Execute: local.Execute, Done: local.Done, Lock: s.store.Lock, Record: s.record,
 		Jobs: f.jobs, KeepGoing: f.keepGoing, Memory: machineMemory(),
 	}
 	if !f.locked {
