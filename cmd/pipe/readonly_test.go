@@ -20,11 +20,30 @@ func asNobody(t *testing.T, dir, cache string, args ...string) (code int, stdout
 	defer cancel()
 	cmd := command(ctx, t, dir, cache, args...)
 	if os.Geteuid() == 0 {
+		cmd.Path = reachable(t, cmd.Path)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	return exitCode(t, cmd.Run()), out.String(), errs.String()
+}
+
+// reachable copies a program to where every user may run it: go test builds in
+// a folder that is closed to others.
+func reachable(t *testing.T, program string) string {
+	t.Helper()
+	path := filepath.Join(outside(t), filepath.Base(program))
+	if os.Link(program, path) == nil {
+		return path
+	}
+	b, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // everybody lets everybody read, and nobody write, what is below dir.

@@ -123,7 +123,9 @@ func tamper(path string) error {
 type place struct {
 	store *disk.Store
 	local *run.Local
-	logs  []string
+
+	mu   sync.Mutex // guards logs
+	logs []string
 }
 
 func newPlace(t *testing.T, dir string) *place {
@@ -147,6 +149,8 @@ func badAction(do, path string) *pipeline.Action {
 
 func (p *place) execute(ctx context.Context, a *pipeline.Action) (*pipeline.Result, error) {
 	return p.local.Execute(ctx, a, 3, func(e pipeline.Event) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if f, ok := e.Fact.(pipeline.Log); ok {
 			p.logs = append(p.logs, f.Level+": "+f.Message)
 		}
