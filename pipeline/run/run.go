@@ -266,7 +266,7 @@ func (s *scheduler) start(ctx context.Context) {
 			return
 		}
 		s.ready = s.ready[1:]
-		share := max(1, s.Threads/min(s.Jobs, s.running+1+len(s.ready)))
+		share := s.share()
 		s.running++
 		s.memory += need
 		known := s.inputs(it.Node)
@@ -276,6 +276,13 @@ func (s *scheduler) start(ctx context.Context) {
 			s.done <- out
 		}()
 	}
+}
+
+// share is how many threads the next step gets. It keeps them for as long as it
+// runs, while others come and go; so up to twice as many as there are cores
+// are given out, lest cores idle when the others end.
+func (s *scheduler) share() int {
+	return max(1, min(s.Threads, 2*s.Threads/(s.running+1)))
 }
 
 // inputs copies what the worker of n may read of known.
