@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/tied"
 )
 
 // Kind is the exec step.
@@ -157,7 +158,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	cmd.Env = environ(p, t)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopGrace
-	if err := runTied(cmd); err != nil {
+	if err := tied.Run(cmd); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 			return fmt.Errorf("%s: exit code %d", p.Command[0], exit.ExitCode())

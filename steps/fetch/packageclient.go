@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/tied"
 )
 
 // A packageClient is a program of this machine that brings packages. Where
@@ -114,7 +115,7 @@ func (c packageClient) try(ctx context.Context, command []string, tmp string) (s
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	err := runTied(cmd)
+	err := tied.Run(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // it left a process behind that holds its output
 	}
