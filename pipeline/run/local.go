@@ -85,7 +85,7 @@ func (l *Local) Execute(ctx context.Context, a *pipeline.Action, threads int, em
 		r, err = l.commit(done, dir, a)
 	}
 	if err != nil {
-		l.clear(dir, stateDir, logFile)
+		l.clear(dir, stateDir)
 		return nil, err
 	}
 	r.Log, r.Usage = log, usage

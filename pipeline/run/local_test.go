@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -196,14 +197,21 @@ func TestLocalHidesSecrets(t *testing.T) {
 	a.Node.Secrets = []string{"PIPE_TEST_SECRET"}
 	var mu sync.Mutex
 	var said []string
+	var kept pipeline.Digest
+	p.local.Logged = func(_ string, d pipeline.Digest) { kept = d }
 	_, err := p.local.Execute(t.Context(), a, 1, func(e pipeline.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		said = append(said, fmt.Sprint(e.Fact))
 	})
-	log, readErr := os.ReadFile(filepath.Join(p.store.Dir(), "work", a.Key().String(), "log"))
-	if err == nil || readErr != nil {
-		t.Fatal(err, readErr)
+	blob, getErr := p.store.Get(t.Context(), kept)
+	if err == nil || getErr != nil {
+		t.Fatal(err, getErr)
+	}
+	defer blob.Close()
+	log, readErr := io.ReadAll(blob)
+	if readErr != nil {
+		t.Fatal(readErr)
 	}
 	all := strings.Join(append(said, err.Error(), string(log)), "\n")
 	if strings.Contains(all, "s3cr3t") || strings.Count(all, "***") < 7 {

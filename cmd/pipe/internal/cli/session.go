@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -139,9 +140,7 @@ func (s *session) target(names []string) error {
 		}
 		kept = append(kept, n)
 	}
-	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
-		kept[i], kept[j] = kept[j], kept[i]
-	}
+	slices.Reverse(kept)
 	g := *s.graph
 	g.Nodes = kept
 	s.graph = &g

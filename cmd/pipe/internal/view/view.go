@@ -68,23 +68,6 @@ func (v *jsonView) write() {
 	}
 }
 
-// Both shows every event in each of vs.
-func Both(vs ...View) View { return both(vs) }
-
-type both []View
-
-func (vs both) Event(e pipeline.Event) {
-	for _, v := range vs {
-		v.Event(e)
-	}
-}
-
-func (vs both) Close() {
-	for _, v := range vs {
-		v.Close()
-	}
-}
-
 // Duration prints a duration the way a person would.
 func Duration(seconds float64) string {
 	switch d := time.Duration(seconds * float64(time.Second)); {
