@@ -265,7 +265,7 @@ func (c *compiler) unknownFields(step, path string, v cue.Value, f *field) {
 
 // otherField guesses which field was meant by an unknown one.
 func (c *compiler) otherField(step, path, name string, sh *shape) string {
-	if s := nearest(name, sh.names()); s != "" {
+	if s := Nearest(name, sh.names()); s != "" {
 		return "did you mean " + strconv.Quote(s) + "?"
 	}
 	kind := c.lang.kinds[c.kindOf(c.steps[step])]

@@ -137,7 +137,7 @@ func (c *compiler) checkField(step string, v cue.Value, p part) {
 	}
 	hint := ""
 	outs, known := c.outputs(step)
-	if name := nearest(p.name, outs); known && name != "" {
+	if name := Nearest(p.name, outs); known && name != "" {
 		hint = "did you mean steps." + step + ".out." + name + "?"
 	} else {
 		hint = suggest(p.name, kind.names())

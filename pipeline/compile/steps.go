@@ -90,7 +90,7 @@ func (c *compiler) checkRoot() {
 		if c.lang.pipeline.at(name) != nil {
 			continue
 		}
-		meant := nearest(name, c.lang.pipeline.names())
+		meant := Nearest(name, c.lang.pipeline.names())
 		hint := suggest(name, c.lang.pipeline.names())
 		c.misnamed[meant] = true
 		if hint == "" {

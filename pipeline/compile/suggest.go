@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nearest returns the name of from that s was most likely meant to be, or "".
-func nearest(s string, from []string) string {
+// Nearest returns the name of from that s was most likely meant to be, or "".
+func Nearest(s string, from []string) string {
 	best, least := "", tolerance(len(s))+1
 	for _, name := range from {
 		d := distance(strings.ToLower(s), strings.ToLower(name))
@@ -33,7 +33,7 @@ func tolerance(n int) int {
 
 // suggest asks whether s was meant to be a name of from, or says nothing.
 func suggest(s string, from []string) string {
-	if name := nearest(s, from); name != "" {
+	if name := Nearest(s, from); name != "" {
 		return "did you mean " + strconv.Quote(name) + "?"
 	}
 	return ""

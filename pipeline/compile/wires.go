@@ -42,7 +42,7 @@ func (c *compiler) diagnoseInputs(step string, v cue.Value, f *field) {
 			c.diagnoseInput(step, name, it.Value(), f.shape.each)
 			continue
 		}
-		meant[nearest(name, f.shape.names())] = true
+		meant[Nearest(name, f.shape.names())] = true
 		c.add(c.inputPos(step, name, it.Value()), choose("input", name, f.shape.names()),
 			"kind %s has no input %q, in step %s", c.kindOf(c.steps[step]), name, step)
 	}
@@ -360,7 +360,7 @@ func (c *compiler) diagnoseNeed(step string, v cue.Value, pos token.Pos) {
 	}
 	if s, err := v.String(); err == nil {
 		hint := "write steps.NAME, without quotes"
-		if n := nearest(strings.TrimPrefix(s, "steps."), c.names); n != "" {
+		if n := Nearest(strings.TrimPrefix(s, "steps."), c.names); n != "" {
 			hint = "write steps." + n + ", without quotes"
 			if _, err := parser.ParseExpr("", "steps."+n); err != nil || strings.Contains(n, "-") {
 				hint = `write steps["` + n + `"]`
