@@ -9,6 +9,7 @@ import (
 func smolLM2() Config {
 	return Config{
 		VocabSize: 1024, Hidden: 576, Intermediate: 1536, Layers: 1, Heads: 9, KVHeads: 3, HeadDim: 64,
+		Gated: true, Norms: llamaNorms,
 		MaxPositions: 8192, Eps: 1e-5, RopeTheta: 1e5, Tied: true, BOS: 1,
 	}
 }

@@ -10,9 +10,10 @@ import (
 //	y   = x + O(attention(rope(Q(h)), rope(K(h)), V(h))),  h  = norm1(x)
 //	out = y + Down(silu(Gate(h2))·Up(h2)),                 h2 = norm2(y)
 type block struct {
-	cfg          Config
-	norm1, norm2 []float32
-	lin          [numProj]adapted
+	cfg   Config
+	layer int
+	norms [numNorms]affine
+	lin   [numProj]adapted
 }
 
 // scratch holds the intermediate values of one block for up to n tokens. The
@@ -84,7 +85,7 @@ func (b *block) forward(s *scratch, n int, positions []int32, spans []Span, cach
 	}
 	c, th := b.cfg, s.threads
 	x = x[:n*c.Hidden]
-	rmsNorm(th, n, c.Hidden, c.Eps, x, b.norm1, s.h)
+	rmsNorm(th, n, c.Hidden, c.Eps, x, b.norms[NormAttn].w, s.h)
 	b.lin[projQ].forward(th, n, s.h, s.flat)
 	s.split(n, c.Heads, n, 0, positions, s.flat, s.qh)
 	s.scale(s.qh)
@@ -97,7 +98,7 @@ func (b *block) forward(s *scratch, n int, positions []int32, spans []Span, cach
 	s.join(n, c.Heads, s.oh, s.o)
 	b.lin[projO].forward(th, n, s.o, s.y)
 	addTo(th, s.y, x)
-	rmsNorm(th, n, c.Hidden, c.Eps, s.y, b.norm2, s.h2)
+	rmsNorm(th, n, c.Hidden, c.Eps, s.y, b.norms[NormMLP].w, s.h2)
 	b.lin[projGate].forward(th, n, s.h2, s.gate)
 	b.lin[projUp].forward(th, n, s.h2, s.up)
 	swiGLU(th, s.gate, s.up, s.act)
@@ -126,7 +127,7 @@ func (b *block) backward(s *scratch, batch *Batch, x, dout []float32, g blockGra
 	b.lin[projGate].backward(th, n, s.h2, s.dgate, s.dh, false)
 	b.lin[projUp].backward(th, n, s.h2, s.dup, s.dh, true)
 	copy(s.dy, dout[:n*c.Hidden])
-	rmsNormBackward(th, n, c.Hidden, c.Eps, s.y, b.norm2, s.dh, s.dy, g.norm2)
+	rmsNormBackward(th, n, c.Hidden, c.Eps, s.y, b.norms[NormMLP].w, s.dh, s.dy, g.norm2)
 
 	b.lin[projO].backward(th, n, s.o, s.dy, s.flat, false)
 	s.split(n, c.Heads, n, 0, nil, s.flat, s.do)
@@ -140,7 +141,7 @@ func (b *block) backward(s *scratch, batch *Batch, x, dout []float32, g blockGra
 		dx = g.x
 		copy(dx, s.dy[:n*c.Hidden])
 	}
-	rmsNormBackward(th, n, c.Hidden, c.Eps, x, b.norm1, s.dh, dx, g.norm1)
+	rmsNormBackward(th, n, c.Hidden, c.Eps, x, b.norms[NormAttn].w, s.dh, dx, g.norm1)
 }
 
 // projectionsBackward takes the gradients by head back through the rotation and

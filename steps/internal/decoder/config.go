@@ -20,8 +20,10 @@ import (
 	"strings"
 )
 
-// Config is what a model's config.json says about its shape.
+// Config is what a model's config.json says about its shape and arithmetic.
 type Config struct {
+	// Family is the architecture's name in config.json (model_type).
+	Family       string
 	VocabSize    int
 	Hidden       int
 	Intermediate int
@@ -30,12 +32,44 @@ type Config struct {
 	KVHeads      int
 	HeadDim      int
 	MaxPositions int
-	// Eps is added to the mean square in RMSNorm.
-	Eps float64
+
+	// Norm is the kind of all norms, and Eps what they add to the mean square
+	// or the variance.
+	Norm NormKind
+	Eps  float64
+	// Norms says which norms a block has; NormAttn and NormMLP always.
+	Norms [numNorms]bool
+	// Bias says which linears of a block add a bias.
+	Bias [numProj]bool
+	// FusedQKV makes the q projection compute queries, keys and values side by
+	// side; k and v projections are then absent.
+	FusedQKV bool
+	// Act is the activation of the MLP. Gated: Down(act(Gate(h))·Up(h));
+	// otherwise there is no gate projection: Down(act(Up(h))).
+	Act   Activation
+	Gated bool
+
+	// LearnedPositions adds a trained vector for every position to the
+	// embeddings; nothing is rotated then.
+	LearnedPositions bool
 	// RopeTheta is the base of the rotary frequencies.
 	RopeTheta float64
 	// Rope rescales the rotary frequencies; nil for none.
 	Rope *RopeScaling
+	// LocalTheta is the base, never rescaled, in layers with a window; 0 for
+	// RopeTheta and Rope there too.
+	LocalTheta float64
+	// Windows [Layers] is how many tokens, itself included, a token of a layer
+	// attends to at most; 0 is no bound. nil: no layer has a window.
+	Windows []int
+	// AttnScale is the factor on attention scores; 0 for 1/sqrt(HeadDim).
+	AttnScale float64
+	// AttnCap and LogitCap bound scores and logits: x becomes cap·tanh(x/cap);
+	// 0 for no bound.
+	AttnCap, LogitCap float64
+	// EmbedScale multiplies the embeddings of tokens; 0 for 1.
+	EmbedScale float64
+
 	// Tied says that the output head is the embedding matrix.
 	Tied bool
 	// Stop holds the end-of-sequence ids of config.json and generation_config.json, sorted.
@@ -144,6 +178,7 @@ func ParseConfig(raw []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
+		Family: "llama", Gated: true, Norms: llamaNorms,
 		VocabSize: r.VocabSize, Hidden: r.Hidden, Intermediate: r.Intermediate, Layers: r.Layers,
 		Heads: r.Heads, KVHeads: r.Heads, MaxPositions: r.MaxPositions,
 		Eps: 1e-6, RopeTheta: 10000,
@@ -302,17 +337,21 @@ func readBounded(files fs.FS, name string) ([]byte, error) {
 
 // Params returns the number of weights, the head counted once when tied.
 func (c Config) Params() int64 {
-	attn := 2*c.Heads*c.HeadDim + 2*c.KVHeads*c.HeadDim
-	block := int64(c.Hidden) * int64(attn+3*c.Intermediate+2)
-	n := int64(c.Layers)*block + int64(c.Hidden)
-	n += int64(c.VocabSize) * int64(c.Hidden)
-	if !c.Tied {
-		n += int64(c.VocabSize) * int64(c.Hidden)
+	var n int64
+	for _, t := range c.Tensors() {
+		size := int64(1)
+		for _, d := range t.Shape {
+			size *= int64(d)
+		}
+		n += size
 	}
 	return n
 }
 
 // attnScale is the factor on attention scores, 1/sqrt(HeadDim).
 func (c Config) attnScale() float32 {
+	if c.AttnScale != 0 {
+		return float32(c.AttnScale)
+	}
 	return float32(1 / math.Sqrt(float64(c.HeadDim)))
 }

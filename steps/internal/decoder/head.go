@@ -16,7 +16,7 @@ func (c Config) LossChunk() int { return max(32, min(1024, chunkLogits/c.VocabSi
 // head is the final norm, the output projection and the cross-entropy.
 type head struct {
 	cfg  Config
-	norm []float32
+	norm affine
 	lin  Linear // [VocabSize, Hidden]
 	rows int    // scored at once
 }
@@ -40,7 +40,7 @@ func (hd *head) logits(threads int, s *headScratch, x []float32, rows []int32, o
 	for i, r := range rows {
 		copy(s.x[i*h:(i+1)*h], x[int(r)*h:])
 	}
-	rmsNorm(threads, n, h, hd.cfg.Eps, s.x, hd.norm, s.h)
+	rmsNorm(threads, n, h, hd.cfg.Eps, s.x, hd.norm.w, s.h)
 	hd.lin.Forward(threads, n, s.h, out, false)
 }
 
@@ -77,7 +77,7 @@ func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x 
 	if g.norm != nil {
 		dw = make([]float32, h)
 	}
-	rmsNormBackward(threads, n, h, hd.cfg.Eps, s.x, hd.norm, s.dh, s.dx, dw)
+	rmsNormBackward(threads, n, h, hd.cfg.Eps, s.x, hd.norm.w, s.dh, s.dx, dw)
 	for i, d := range dw {
 		g.norm[i] += d
 	}

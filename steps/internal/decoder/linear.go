@@ -48,19 +48,14 @@ const (
 	numProj
 )
 
-// projName is the path of a linear below "model.layers.N.".
-func projName(p int) string {
-	return [numProj]string{
-		"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-		"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
-	}[p]
-}
-
 // projShape is the shape [out, in] of a linear of a block.
 func (c Config) projShape(p int) (out, in int) {
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	switch p {
 	case projQ:
+		if c.FusedQKV {
+			return q + 2*kv, c.Hidden
+		}
 		return q, c.Hidden
 	case projK, projV:
 		return kv, c.Hidden
@@ -75,6 +70,7 @@ func (c Config) projShape(p int) (out, in int) {
 // adapted is a linear with an optional LoRA.
 type adapted struct {
 	base    Linear
+	bias    []float32 // [out]; nil for none
 	out, in int
 	lora    LoRA
 	// da and db receive the gradients of A and B; nil when not wanted.

@@ -70,15 +70,21 @@ func (l loader) check(t Tensor) error {
 
 func (l loader) load() (m *Model, err error) {
 	m = Skeleton(l.c)
-	if m.embed, err = l.stored(EmbedName, l.c.VocabSize, l.c.Hidden); err != nil {
+	n := l.c.names()
+	if m.embed, err = l.stored(n.embed, l.c.VocabSize, l.c.Hidden); err != nil {
 		return nil, err
 	}
-	if m.norm, err = l.w.F32(NormName); err != nil {
+	if l.c.LearnedPositions {
+		if m.positions, err = l.w.F32(n.positions); err != nil {
+			return nil, err
+		}
+	}
+	if m.norm, err = l.norm(n.norm); err != nil {
 		return nil, err
 	}
-	name := HeadName
+	name := n.head
 	if l.c.Tied {
-		name = EmbedName
+		name = n.embed
 	}
 	if m.head, err = l.linear(name, l.c.VocabSize, l.c.Hidden); err != nil {
 		return nil, err
@@ -92,20 +98,40 @@ func (l loader) load() (m *Model, err error) {
 }
 
 func (l loader) block(b *layer, i int) (err error) {
-	names := l.c.blockTensors(i)
-	if b.norm1, err = l.w.F32(names[0].Name); err != nil {
-		return err
-	}
-	if b.norm2, err = l.w.F32(names[1].Name); err != nil {
-		return err
+	c := l.c
+	for slot := range numNorms {
+		if !c.Norms[slot] {
+			continue
+		}
+		if b.norms[slot], err = l.norm(c.normPath(i, slot)); err != nil {
+			return err
+		}
 	}
 	for p := range numProj {
-		out, in := l.c.projShape(p)
-		if b.lin[p], err = l.linear(names[2+p].Name, out, in); err != nil {
+		if !c.hasProj(p) {
+			continue
+		}
+		out, in := c.projShape(p)
+		path := c.modulePath(i, p)
+		if b.lin[p], err = l.linear(path+".weight", out, in); err != nil {
+			return err
+		}
+		if !c.Bias[p] {
+			continue
+		}
+		if b.bias[p], err = l.w.F32(path + ".bias"); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// norm reads the norm at path.
+func (l loader) norm(path string) (n affine, err error) {
+	if n.w, err = l.w.F32(path + ".weight"); err == nil && l.c.Norm == LayerNorm {
+		n.b, err = l.w.F32(path + ".bias")
+	}
+	return n, err
 }
 
 // linear reads one matrix. For inference it is laid out once as float32, since

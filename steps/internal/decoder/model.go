@@ -9,7 +9,7 @@ import (
 // Names of the tensors outside the blocks.
 const (
 	EmbedName = "model.embed_tokens.weight"
-	NormName  = "model.norm.weight"
+	NormName  = "model.norm"
 	HeadName  = "lm_head.weight"
 )
 
@@ -17,17 +17,19 @@ const (
 // of one model may run at the same time.
 type Model struct {
 	Config
-	embed  tensor.Panels // [VocabSize, Hidden]
-	norm   []float32
-	head   Linear
-	blocks []layer
+	embed     tensor.Panels // [VocabSize, Hidden]
+	positions []float32     // [MaxPositions, Hidden] with LearnedPositions
+	norm      affine
+	head      Linear
+	blocks    []layer
 }
 
 // layer is one block's frozen weights and the adapter attached to it.
 type layer struct {
-	norm1, norm2 []float32
-	lin          [numProj]Linear
-	lora         [numProj]LoRA
+	norms [numNorms]affine
+	lin   [numProj]Linear // nil where the family has none
+	bias  [numProj][]float32
+	lora  [numProj]LoRA
 }
 
 // Tensor is the name and shape of one weight.
@@ -36,33 +38,65 @@ type Tensor struct {
 	Shape []int
 }
 
-// Tensors lists every weight of the architecture: embedding, blocks in order
-// (norms and linears as a block op takes them), final norm, and the head unless
-// it is tied.
+// Tensors lists every weight of the architecture: embeddings, blocks in order
+// (as a block op takes them), final norm, and the head unless it is tied.
 func (c Config) Tensors() []Tensor {
-	list := []Tensor{{EmbedName, []int{c.VocabSize, c.Hidden}}}
+	n := c.names()
+	list := []Tensor{{n.embed, []int{c.VocabSize, c.Hidden}}}
+	if c.LearnedPositions {
+		list = append(list, Tensor{n.positions, []int{c.MaxPositions, c.Hidden}})
+	}
 	for i := range c.Layers {
 		list = append(list, c.blockTensors(i)...)
 	}
-	list = append(list, Tensor{NormName, []int{c.Hidden}})
+	list = append(list, c.normTensors(n.norm, c.Hidden)...)
 	if !c.Tied {
-		list = append(list, Tensor{HeadName, []int{c.VocabSize, c.Hidden}})
+		list = append(list, Tensor{n.head, []int{c.VocabSize, c.Hidden}})
 	}
 	return list
 }
 
-// blockTensors lists the weights of one block: both norms, then the linears.
-func (c Config) blockTensors(i int) []Tensor {
-	prefix := fmt.Sprintf("model.layers.%d.", i)
-	list := []Tensor{
-		{prefix + "input_layernorm.weight", []int{c.Hidden}},
-		{prefix + "post_attention_layernorm.weight", []int{c.Hidden}},
-	}
-	for p := range numProj {
-		out, in := c.projShape(p)
-		list = append(list, Tensor{prefix + projName(p) + ".weight", []int{out, in}})
+// normTensors lists the weights of the norm at path over rows of width.
+func (c Config) normTensors(path string, width int) []Tensor {
+	list := []Tensor{{path + ".weight", []int{width}}}
+	if c.Norm == LayerNorm {
+		list = append(list, Tensor{path + ".bias", []int{width}})
 	}
 	return list
+}
+
+// blockTensors lists the weights of one block: its norms, then its linears,
+// each with its bias behind it.
+func (c Config) blockTensors(i int) []Tensor {
+	var list []Tensor
+	for slot := range numNorms {
+		if c.Norms[slot] {
+			list = append(list, c.normTensors(c.normPath(i, slot), c.normWidth(slot))...)
+		}
+	}
+	for p := range numProj {
+		if !c.hasProj(p) {
+			continue
+		}
+		out, in := c.projShape(p)
+		shape := []int{out, in}
+		if c.names().transposed {
+			shape = []int{in, out}
+		}
+		list = append(list, Tensor{c.modulePath(i, p) + ".weight", shape})
+		if c.Bias[p] {
+			list = append(list, Tensor{c.modulePath(i, p) + ".bias", []int{out}})
+		}
+	}
+	return list
+}
+
+// normWidth is the length of a row that a norm of a block works on.
+func (c Config) normWidth(slot int) int {
+	if slot == NormQ || slot == NormK {
+		return c.HeadDim
+	}
+	return c.Hidden
 }
 
 // Module is a linear layer that an adapter may target: its path, such as
@@ -77,15 +111,13 @@ func (c Config) Modules() []Module {
 	var list []Module
 	for i := range c.Layers {
 		for p := range numProj {
-			out, in := c.projShape(p)
-			list = append(list, Module{modulePath(i, p), out, in})
+			if c.hasProj(p) {
+				out, in := c.projShape(p)
+				list = append(list, Module{c.modulePath(i, p), out, in})
+			}
 		}
 	}
 	return list
-}
-
-func modulePath(layer, p int) string {
-	return fmt.Sprintf("model.layers.%d.%s", layer, projName(p))
 }
 
 // FromTensors builds a model over tensors by name, as Config.Tensors lists
@@ -100,22 +132,43 @@ func FromTensors(c Config, get func(name string) []float32) (*Model, error) {
 			return nil, fmt.Errorf("%s holds %d numbers, want %v", t.Name, got, t.Shape)
 		}
 	}
-	m := Skeleton(c)
-	m.embed, m.norm = matrix{c.VocabSize, c.Hidden, get(EmbedName)}, get(NormName)
-	m.head = raw{c.VocabSize, c.Hidden, get(EmbedName)}
+	m, n := Skeleton(c), c.names()
+	m.embed = matrix{c.VocabSize, c.Hidden, get(n.embed)}
+	if c.LearnedPositions {
+		m.positions = get(n.positions)
+	}
+	m.norm = c.takeNorm(get, n.norm)
+	m.head = raw{c.VocabSize, c.Hidden, get(n.embed)}
 	if !c.Tied {
-		m.head = raw{c.VocabSize, c.Hidden, get(HeadName)}
+		m.head = raw{c.VocabSize, c.Hidden, get(n.head)}
 	}
 	for i := range m.blocks {
-		names := c.blockTensors(i)
 		b := &m.blocks[i]
-		b.norm1, b.norm2 = get(names[0].Name), get(names[1].Name)
+		for slot := range numNorms {
+			if c.Norms[slot] {
+				b.norms[slot] = c.takeNorm(get, c.normPath(i, slot))
+			}
+		}
 		for p := range numProj {
+			if !c.hasProj(p) {
+				continue
+			}
 			out, in := c.projShape(p)
-			b.lin[p] = raw{out, in, get(names[2+p].Name)}
+			b.lin[p] = raw{out, in, get(c.modulePath(i, p) + ".weight")}
+			if c.Bias[p] {
+				b.bias[p] = get(c.modulePath(i, p) + ".bias")
+			}
 		}
 	}
 	return m, nil
+}
+
+func (c Config) takeNorm(get func(name string) []float32, path string) (n affine) {
+	n.w = get(path + ".weight")
+	if c.Norm == LayerNorm {
+		n.b = get(path + ".bias")
+	}
+	return n
 }
 
 // Skeleton returns a model without weights, for ops that take every weight as
@@ -138,12 +191,15 @@ func (m *Model) Embed(ids []int32, x []float32) {
 func (m *Model) Attach(lookup func(module string) (LoRA, bool)) error {
 	for i := range m.blocks {
 		for p := range numProj {
-			l, ok := lookup(modulePath(i, p))
+			if !m.hasProj(p) {
+				continue
+			}
+			l, ok := lookup(m.modulePath(i, p))
 			if ok {
 				out, in := m.projShape(p)
 				if l.Rank < 1 || len(l.A) != l.Rank*in || len(l.B) != out*l.Rank {
 					return fmt.Errorf("adapter of %s has %d and %d numbers at rank %d, want [%d, %d] and [%d, %d]",
-						modulePath(i, p), len(l.A), len(l.B), l.Rank, l.Rank, in, out, l.Rank)
+						m.modulePath(i, p), len(l.A), len(l.B), l.Rank, l.Rank, in, out, l.Rank)
 				}
 			}
 			m.blocks[i].lora[p] = l
@@ -155,10 +211,10 @@ func (m *Model) Attach(lookup func(module string) (LoRA, bool)) error {
 // block returns a block over the model's weights with its adapter.
 func (m *Model) block(i int) *block {
 	l := m.blocks[i]
-	b := &block{cfg: m.Config, norm1: l.norm1, norm2: l.norm2}
+	b := &block{cfg: m.Config, layer: i, norms: l.norms}
 	for p := range numProj {
 		out, in := m.projShape(p)
-		b.lin[p] = adapted{base: l.lin[p], out: out, in: in, lora: l.lora[p]}
+		b.lin[p] = adapted{base: l.lin[p], bias: l.bias[p], out: out, in: in, lora: l.lora[p]}
 	}
 	return b
 }

@@ -1,6 +1,9 @@
 package decoder
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // naive is the whole model once more, in float64 and as plainly as possible:
 // one token at a time, one document at a time, no buffers shared. It is what the
@@ -61,8 +64,7 @@ func (nv naive) rotate(x []float64, pos int) {
 // block applies one layer to the tokens of one document.
 func (nv naive) block(layer int, xs [][]float64) [][]float64 {
 	c := nv.c
-	prefix := modulePath(layer, 0)
-	prefix = prefix[:len(prefix)-len(projName(0))]
+	prefix := fmt.Sprintf(c.names().block, layer)
 	var ks, vs, out [][]float64
 	for t, x := range xs {
 		h := nv.norm(prefix+"input_layernorm.weight", x)
@@ -145,7 +147,7 @@ func (nv naive) document(ids []int32) [][]float64 {
 		head = EmbedName
 	}
 	for i, x := range xs {
-		xs[i] = mulVec(nv.w[head], nv.norm(NormName, x), nv.c.VocabSize)
+		xs[i] = mulVec(nv.w[head], nv.norm(NormName+".weight", x), nv.c.VocabSize)
 	}
 	return xs
 }

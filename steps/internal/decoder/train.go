@@ -103,7 +103,7 @@ type BlockOp struct {
 func (t *Training) NewBlockOp(layer int, adapt func(module string) (Adapt, bool)) *BlockOp {
 	op := &BlockOp{t: t, layer: layer, block: t.m.block(layer)}
 	for p := range numProj {
-		path := modulePath(layer, p)
+		path := t.m.modulePath(layer, p)
 		a, ok := adapt(path)
 		if !ok {
 			continue
@@ -153,7 +153,7 @@ func (op *BlockOp) bind(in, grads [][]float32) blockGrads {
 	g := blockGrads{x: grad(0)}
 	at := 1
 	if op.full {
-		op.block.norm1, op.block.norm2 = in[1], in[2]
+		op.block.norms[NormAttn].w, op.block.norms[NormMLP].w = in[1], in[2]
 		g.norm1, g.norm2 = grad(1), grad(2)
 		at = 3
 	}
@@ -203,7 +203,7 @@ func (t *Training) NewEmbedOp() *EmbedOp { return &EmbedOp{t} }
 
 // Inputs is the embedding matrix [VocabSize, Hidden]; this op has no x.
 func (op *EmbedOp) Inputs() []Tensor {
-	return []Tensor{{EmbedName, []int{op.t.m.VocabSize, op.t.m.Hidden}}}
+	return []Tensor{{op.t.m.names().embed, []int{op.t.m.VocabSize, op.t.m.Hidden}}}
 }
 
 // Key identifies the op within its training.
@@ -262,13 +262,12 @@ func (t *Training) NewLossOp() *LossOp { return &LossOp{t: t, head: t.m.finalHea
 // NewFullLossOp returns the loss op whose norm and head are trained.
 func (t *Training) NewFullLossOp() *LossOp {
 	c := t.m.Config
-	name := HeadName
+	name := c.names().head
 	if c.Tied {
-		name = EmbedName
+		name = c.names().embed
 	}
-	return &LossOp{t: t, full: true, head: t.m.finalHead(), inputs: []Tensor{
-		{NormName, []int{c.Hidden}}, {name, []int{c.VocabSize, c.Hidden}},
-	}}
+	return &LossOp{t: t, full: true, head: t.m.finalHead(), inputs: append(
+		c.normTensors(c.names().norm, c.Hidden), Tensor{name, []int{c.VocabSize, c.Hidden}})}
 }
 
 // Inputs are the trainable tensors, in order.
@@ -287,7 +286,7 @@ func (op *LossOp) Forward(out []float32, in [][]float32) error {
 	t, c := op.t, op.t.m.Config
 	op.g.x = sized(op.g.x, t.tokens*c.Hidden)
 	if op.full {
-		op.head.norm = in[1]
+		op.head.norm.w = in[1]
 		op.head.lin = raw{c.VocabSize, c.Hidden, in[2]}
 		op.g.norm = sized(op.g.norm, c.Hidden)
 		op.g.w = sized(op.g.w, c.VocabSize*c.Hidden)

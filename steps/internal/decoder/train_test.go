@@ -13,6 +13,7 @@ import (
 func small(tied bool) Config {
 	return Config{
 		VocabSize: 19, Hidden: 12, Intermediate: 20, Layers: 2, Heads: 6, KVHeads: 2, HeadDim: 4,
+		Gated: true, Norms: llamaNorms,
 		MaxPositions: 512, Eps: 1e-5, RopeTheta: 10000, Tied: tied, BOS: 1, Stop: []int32{2},
 	}
 }
