@@ -30,6 +30,9 @@ type Task struct {
 	Tmp   string            // gone after the run
 	State string            // survives a kill, for the same key only; gone on success
 
+	Digests map[string]Digest // of the inputs, by name; empty in a task made by hand
+	Pieces  Pieces            // parts of steps; nil where nothing remembers them
+
 	Pin       string // the ID that Kind.Pin returned, for kinds that have one
 	Downloads string // what pinning left behind (see PinRequest); read only
 	Threads   int    // how many may compute at once; at least 1
