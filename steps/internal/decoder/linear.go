@@ -75,15 +75,34 @@ type adapted struct {
 	lora    LoRA
 	// da and db receive the gradients of A and B; nil when not wanted.
 	da, db []float32
-	// dw receives the gradient of W; nil when not wanted.
-	dw []float32
+	// dw and dbias receive the gradients of W and the bias; nil when not wanted.
+	dw, dbias []float32
 	// z is Scale·x·Aᵀ [m, Rank] of the last forward pass; dz is scratch of the same size.
 	z, dz []float32
+}
+
+// forwardAll computes ys[i] [m, out] from x [m, in] for linears that share x.
+func forwardAll(threads, m int, x []float32, lins []*adapted, ys [][]float32) {
+	for i, l := range lins {
+		l.forward(threads, m, x, ys[i])
+	}
+}
+
+// backwardAll computes dx [m, in] from dys[i] [m, out] for linears that share
+// x, the input of the forward pass that ran just before, adding to dx when add
+// is set, and the gradients that the linears want. dx may be nil.
+func backwardAll(threads, m int, x []float32, lins []*adapted, dys [][]float32, dx []float32, add bool) {
+	for i, l := range lins {
+		l.backward(threads, m, x, dys[i], dx, add || i > 0)
+	}
 }
 
 // forward computes y [m, out] from x [m, in].
 func (l *adapted) forward(threads, m int, x, y []float32) {
 	l.base.Forward(threads, m, x, y, false)
+	if l.bias != nil {
+		addBias(threads, m, l.bias, y)
+	}
 	if r := l.lora.Rank; r > 0 {
 		l.reduce(threads, m, x)
 		tensor.GemmNT(threads, m, l.out, r, l.z, l.lora.B, y, true)
@@ -105,6 +124,9 @@ func (l *adapted) reduce(threads, m int, x []float32) {
 func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	if l.dw != nil {
 		tensor.GemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
+	}
+	if l.dbias != nil {
+		columnSums(threads, m, dy, l.dbias)
 	}
 	if dx != nil {
 		l.base.Backward(threads, m, dy, dx, add)
@@ -128,6 +150,39 @@ func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	if dx != nil {
 		tensor.GemmNN(threads, m, l.in, r, l.dz, l.lora.A, dx, true)
 	}
+}
+
+// addBias adds bias [n] to the m rows of y [m, n].
+func addBias(threads, m int, bias, y []float32) {
+	n := len(bias)
+	tensor.Parallel(threads, m, func(i int) {
+		row := y[i*n:][:n]
+		for j, b := range bias {
+			row[j] += b
+		}
+	})
+}
+
+// columnStrip is how many columns are summed at a time.
+const columnStrip = 64
+
+// columnSums computes dst [n], the sums of the columns of x [m, n], from the
+// first row to the last in float64.
+func columnSums(threads, m int, x, dst []float32) {
+	n := len(dst)
+	tensor.Parallel(threads, (n+columnStrip-1)/columnStrip, func(i int) {
+		lo := i * columnStrip
+		out := dst[lo:min(lo+columnStrip, n)]
+		var sums [columnStrip]float64
+		for t := range m {
+			for j, v := range x[t*n+lo:][:len(out)] {
+				sums[j] += float64(v)
+			}
+		}
+		for j := range out {
+			out[j] = float32(sums[j])
+		}
+	})
 }
 
 // sized returns buf with length n, reallocating only when it is too small.
