@@ -24,20 +24,25 @@ func exp(x float32) (e float32, h, n int32) {
 		return x, 0, 0
 	}
 	x = min(max(x, -120), 89) // beyond, the result is 0 (times 120 even) or +Inf anyway
-	k := (float32(x*log2e32) + round32) - round32
+	p, k := expm1(x)
+	n = int32(k)
+	return 1 + p, n >> 1, n
+}
+
+// expm1 returns p and an integer k with e^x = (1+p)·2^k, for a finite x that Exp does not bound; |p| ≤ 0.42.
+func expm1(x float32) (p, k float32) {
+	k = (float32(x*log2e32) + round32) - round32
 	hi := x - float32(k*ln2Hi32) // exact
 	lo := float32(k * ln2Lo32)
 	r := hi - lo
-	p := float32(1.0 / 5040)
+	p = float32(1.0 / 5040)
 	p = float32(p*r) + 1.0/720
 	p = float32(p*r) + 1.0/120
 	p = float32(p*r) + 1.0/24
 	p = float32(p*r) + 1.0/6
 	p = float32(p*r) + 0.5
 	// What hi - lo lost when it was rounded comes back with the small terms.
-	e = 1 + (r + (float32(float32(r*r)*p) + ((hi - r) - lo)))
-	n = int32(k)
-	return e, n >> 1, n
+	return r + (float32(float32(r*r)*p) + ((hi - r) - lo)), k
 }
 
 // pow2 returns 2^n for -126 ≤ n ≤ 127.
@@ -75,9 +80,6 @@ func Cos(x float32) float32 { return float32(Cos64(float64(x))) }
 
 // Pow returns x^y.
 func Pow(x, y float32) float32 { return float32(Pow64(float64(x), float64(y))) }
-
-// Tanh returns the hyperbolic tangent of x.
-func Tanh(x float32) float32 { return float32(Tanh64(float64(x))) }
 
 // RSqrt returns 1/√x, computed in float64 and rounded.
 func RSqrt(x float32) float32 { return float32(RSqrt64(float64(x))) }

@@ -1,0 +1,36 @@
+package kernel
+
+// The functions on rows and chunks below take slices of equal length, that of the first, unless they say otherwise.
+// What is written may be the same slice as what is read, never a shifted part of it. Every operation is one float32
+// operation, rounded once, on each element alone, so results do not depend on how work is split.
+
+// Add sets dst[i] += x[i]; x may be longer than dst.
+func Add(dst, x []float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += x[i]
+	}
+}
+
+// AddScaled sets dst[i] += s·x[i]; x may be longer than dst.
+func AddScaled(dst, x []float32, s float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += float32(s * x[i])
+	}
+}
+
+// Scale sets dst[i] = s·dst[i].
+func Scale(dst []float32, s float32) {
+	for i := range dst {
+		dst[i] *= s
+	}
+}
+
+// Mul sets dst[i] = dst[i]·x[i]; x may be longer than dst.
+func Mul(dst, x []float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] *= x[i]
+	}
+}
