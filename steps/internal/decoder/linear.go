@@ -27,14 +27,6 @@ func (l raw) Backward(threads, m int, dy, dx []float32, add bool) {
 	tensor.GemmNN(threads, m, l.in, l.out, dy, l.w, dx, add)
 }
 
-// LoRA is a low-rank update of one linear: y += Scale · (x·Aᵀ)·Bᵀ, with
-// A [Rank, In] and B [Out, Rank].
-type LoRA struct {
-	A, B  []float32
-	Rank  int
-	Scale float32
-}
-
 // The linears of a block, in the order in which they are computed. This is also
 // the order of trainable tensors among an op's inputs.
 const (
@@ -77,8 +69,10 @@ type adapted struct {
 	da, db []float32
 	// dw and dbias receive the gradients of W and the bias; nil when not wanted.
 	dw, dbias []float32
-	// z is Scale·x·Aᵀ [m, Rank] of the last forward pass; dz is scratch of the same size.
-	z, dz []float32
+	// low is what the backward pass needs of the forward pass that ran before.
+	// Linears may share one when the forward pass of each is repeated right before
+	// its backward pass. It is made on first use when nil.
+	low *low
 }
 
 // forwardAll computes ys[i] [m, out] from x [m, in] for linears that share x.
@@ -100,21 +94,11 @@ func backwardAll(threads, m int, x []float32, lins []*adapted, dys [][]float32, 
 // forward computes y [m, out] from x [m, in].
 func (l *adapted) forward(threads, m int, x, y []float32) {
 	l.base.Forward(threads, m, x, y, false)
+	if l.lora.Rank > 0 {
+		l.lowForward(threads, m, x, y)
+	}
 	if l.bias != nil {
 		addBias(threads, m, l.bias, y)
-	}
-	if r := l.lora.Rank; r > 0 {
-		l.reduce(threads, m, x)
-		tensor.GemmNT(threads, m, l.out, r, l.z, l.lora.B, y, true)
-	}
-}
-
-// reduce computes l.z from x [m, in].
-func (l *adapted) reduce(threads, m int, x []float32) {
-	if r := l.lora.Rank; r > 0 {
-		l.z = sized(l.z, m*r)
-		tensor.GemmNT(threads, m, r, l.in, x, l.lora.A, l.z, false)
-		scaleBy(l.z, l.lora.Scale)
 	}
 }
 
@@ -131,24 +115,8 @@ func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	if dx != nil {
 		l.base.Backward(threads, m, dy, dx, add)
 	}
-	r := l.lora.Rank
-	if r == 0 {
-		return
-	}
-	if l.db != nil {
-		tensor.GemmTN(threads, l.out, r, m, dy, l.z, l.db, false)
-	}
-	if l.da == nil && dx == nil {
-		return
-	}
-	l.dz = sized(l.dz, m*r)
-	tensor.GemmNN(threads, m, r, l.out, dy, l.lora.B, l.dz, false)
-	scaleBy(l.dz, l.lora.Scale)
-	if l.da != nil {
-		tensor.GemmTN(threads, r, l.in, m, l.dz, x, l.da, false)
-	}
-	if dx != nil {
-		tensor.GemmNN(threads, m, l.in, r, l.dz, l.lora.A, dx, true)
+	if l.lora.Rank > 0 {
+		l.lowBackward(threads, m, x, dy, dx)
 	}
 }
 
@@ -191,10 +159,4 @@ func sized(buf []float32, n int) []float32 {
 		return make([]float32, n)
 	}
 	return buf[:n]
-}
-
-func scaleBy(x []float32, s float32) {
-	for i := range x {
-		x[i] *= s
-	}
 }

@@ -25,13 +25,7 @@ type Training struct {
 	hs     headScratch
 	nll    []float64
 	sum    float64
-}
-
-// Adapt says how one linear is trained with LoRA: its rank, and the factor
-// alpha/rank on its output.
-type Adapt struct {
-	Rank  int
-	Scale float32
+	low    [numProj]low // of the blocks' adapted linears, one block at a time
 }
 
 // NewTraining prepares ops for microbatches of at most tokens tokens.
@@ -104,15 +98,10 @@ func (t *Training) NewBlockOp(layer int, adapt func(module string) (Adapt, bool)
 	op := &BlockOp{t: t, layer: layer, block: t.m.block(layer)}
 	for p := range numProj {
 		path := t.m.modulePath(layer, p)
-		a, ok := adapt(path)
-		if !ok {
-			continue
+		if a, ok := adapt(path); ok {
+			op.adapt[p] = a
+			op.inputs = append(op.inputs, op.block.lin[p].adapt(path, a, &t.low[p])...)
 		}
-		out, in := t.m.projShape(p)
-		op.adapt[p] = a
-		op.inputs = append(op.inputs,
-			Tensor{path + ".lora_A.weight", []int{a.Rank, in}},
-			Tensor{path + ".lora_B.weight", []int{out, a.Rank}})
 	}
 	return op
 }
@@ -164,9 +153,7 @@ func (op *BlockOp) bind(in, grads [][]float32) blockGrads {
 			l.base, l.dw = raw{l.out, l.in, in[at]}, grad(at)
 			at++
 		case op.adapt[p].Rank > 0:
-			l.lora = LoRA{A: in[at], B: in[at+1], Rank: op.adapt[p].Rank, Scale: op.adapt[p].Scale}
-			l.da, l.db = grad(at), grad(at+1)
-			at += 2
+			at += l.bind(in[at:], grads[min(at, len(grads)):])
 		}
 	}
 	return g
