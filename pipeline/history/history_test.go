@@ -92,6 +92,12 @@ func TestRecordAndQuery(t *testing.T) {
 	if err != nil || len(metrics) != 2 || metrics[0].Value != 2.5 || !math.IsNaN(metrics[1].Value) {
 		t.Errorf("metrics = %v, %v", metrics, err)
 	}
+	for i := range metrics {
+		if metrics[i].Time.Before(epoch) {
+			t.Errorf("metric %d was measured at %s", i, metrics[i].Time)
+		}
+		metrics[i].Time = time.Time{}
+	}
 	if b, err := json.Marshal(metrics); err != nil || string(b) != `[{"step":"lora","name":"train/loss","at":1,"value":2.5},{"step":"lora","name":"train/loss","at":2,"value":null}]` {
 		t.Errorf("metrics in JSON: %s, %v", b, err)
 	}
@@ -261,6 +267,25 @@ func TestHostileSpool(t *testing.T) {
 	runs, err := h.Runs(ctx, "", 0)
 	if err != nil || len(runs) != 4 {
 		t.Errorf("%d runs, %v", len(runs), err)
+	}
+}
+
+// TestOlderDatabase: a history of format 1, whose metrics had no time, is read on.
+func TestOlderDatabase(t *testing.T) {
+	h := open(t)
+	if _, err := h.Runs(t.Context(), "", 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.db.Exec("ALTER TABLE metrics DROP COLUMN time; INSERT INTO metrics VALUES ('r','lora','train/loss',1,2.5); PRAGMA user_version = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	again := Open(h.path)
+	defer again.Close()
+	m, err := again.Metrics(t.Context(), "r", "", "")
+	if err != nil || len(m) != 1 || m[0].Value != 2.5 || !m[0].Time.IsZero() {
+		t.Errorf("metrics of format 1: %+v, %v", m, err)
 	}
 }
 

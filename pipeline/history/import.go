@@ -162,11 +162,6 @@ func (r *record) line(b []byte) time.Time {
 		if json.Unmarshal(b, &v) == nil {
 			r.step(v.Step).Log = v.Log
 		}
-	case "metric":
-		var v metricRecord
-		if json.Unmarshal(b, &v) == nil {
-			r.metrics = append(r.metrics, pipeline.Event{Step: v.Step, Fact: pipeline.Metric{Name: v.Name, At: v.At, Value: math.NaN()}})
-		}
 	case "end":
 		var v endRecord
 		if json.Unmarshal(b, &v) == nil {
@@ -292,7 +287,7 @@ func (r *record) insert(ctx context.Context, tx *sql.Tx) error {
 	for _, e := range r.metrics {
 		m := e.Fact.(pipeline.Metric)
 		value := sql.NullFloat64{Float64: m.Value, Valid: !math.IsNaN(m.Value)}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO metrics VALUES (?,?,?,?,?)", id, e.Step, m.Name, m.At, value); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO metrics VALUES (?,?,?,?,?,?)", id, e.Step, m.Name, m.At, value, e.Time.UnixNano()); err != nil {
 			return err
 		}
 	}

@@ -61,10 +61,11 @@ type Step struct {
 
 // A Metric is a number that a step measured.
 type Metric struct {
-	Step  string  `json:"step"`
-	Name  string  `json:"name"`
-	At    int64   `json:"at"`
-	Value float64 `json:"value"` // NaN when it was not a finite number
+	Step  string    `json:"step"`
+	Name  string    `json:"name"`
+	At    int64     `json:"at"`
+	Value float64   `json:"value"` // NaN when it was not a finite number
+	Time  time.Time `json:"time,omitzero"`
 }
 
 // A Message is a warning or error of a run.
@@ -213,12 +214,16 @@ func (h *History) Made(ctx context.Context, key pipeline.Key) (*Step, error) {
 func (h *History) Metrics(ctx context.Context, run, step, name string) ([]Metric, error) {
 	return collect(ctx, h, func(row interface{ Scan(...any) error }) (m Metric, err error) {
 		var v sql.NullFloat64
-		err = row.Scan(&m.Step, &m.Name, &m.At, &v)
+		var at int64
+		err = row.Scan(&m.Step, &m.Name, &m.At, &v, &at)
+		if at != 0 {
+			m.Time = time.Unix(0, at).UTC()
+		}
 		if m.Value = v.Float64; !v.Valid {
 			m.Value = math.NaN()
 		}
 		return m, err
-	}, "SELECT step, name, at, value FROM metrics WHERE run = ? AND (? = '' OR step = ?) AND (? = '' OR name = ?) ORDER BY rowid",
+	}, "SELECT step, name, at, value, time FROM metrics WHERE run = ? AND (? = '' OR step = ?) AND (? = '' OR name = ?) ORDER BY rowid",
 		run, step, step, name, name)
 }
 

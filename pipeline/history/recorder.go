@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,14 +54,6 @@ type logRecord struct {
 	Record string          `json:"record"` // "log"
 	Step   string          `json:"step"`
 	Log    pipeline.Digest `json:"log"`
-}
-
-// A metricRecord is a metric that is no finite number, which JSON cannot say.
-type metricRecord struct {
-	Record string `json:"record"` // "metric"
-	Step   string `json:"step"`
-	Name   string `json:"name"`
-	At     int64  `json:"at"`
 }
 
 // An endRecord is the last line.
@@ -124,13 +115,7 @@ func (r *Recorder) Event(e pipeline.Event) {
 		}
 		r.write(e)
 		r.out.Flush()
-	case pipeline.Metric:
-		if math.IsNaN(f.Value) || math.IsInf(f.Value, 0) {
-			r.write(metricRecord{"metric", e.Step, f.Name, f.At})
-		} else {
-			r.write(e)
-		}
-	case pipeline.StepStart, pipeline.Retry, pipeline.Trouble:
+	case pipeline.StepStart, pipeline.Metric, pipeline.Retry, pipeline.Trouble:
 		r.write(e)
 	case pipeline.Log:
 		if f.Level != "info" {

@@ -8,7 +8,7 @@ import (
 )
 
 // version is the schema that this package writes, kept in user_version.
-const version = 1
+const version = 2
 
 const schema = `
 CREATE TABLE runs (
@@ -50,7 +50,8 @@ CREATE TABLE metrics (
 	step  TEXT NOT NULL,
 	name  TEXT NOT NULL,
 	at    INTEGER NOT NULL,
-	value REAL                    -- NULL: not a finite number
+	value REAL,                   -- NULL: not a finite number
+	time  INTEGER NOT NULL DEFAULT 0 -- nanoseconds since 1970; 0: not noted
 );
 CREATE INDEX metrics_run ON metrics (run, step, name);
 CREATE TABLE messages (
@@ -66,6 +67,11 @@ CREATE TABLE sets (               -- lines of step, tab, key, sorted
 	body   BLOB NOT NULL
 );
 `
+
+// upgrades[v] turns format v into v+1.
+var upgrades = map[int]string{
+	1: "ALTER TABLE metrics ADD COLUMN time INTEGER NOT NULL DEFAULT 0;",
+}
 
 // openDatabase opens the database at path, making it when it is absent.
 func openDatabase(ctx context.Context, path string) (*sql.DB, error) {
@@ -87,10 +93,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return err
 	}
-	switch {
-	case have == version:
+	if have == version {
 		return nil
-	case have != 0:
+	}
+	if have < 0 || have > version {
 		return fmt.Errorf("it has format %d, this pipe knows format %d: use a newer pipe, or delete it", have, version)
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -98,7 +104,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", version)); err != nil {
+	changes := schema
+	if have > 0 {
+		changes = ""
+		for ; have < version; have++ {
+			changes += upgrades[have]
+		}
+	}
+	if _, err := tx.ExecContext(ctx, changes+fmt.Sprintf("PRAGMA user_version = %d;", version)); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -17,6 +17,7 @@ import (
 
 func (a *app) getCommand() *cobra.Command {
 	var src source
+	var board bool
 	cmd := &cobra.Command{
 		Use: "get FILE STEP[.OUT] DIR", Short: "Write an artifact to a folder", Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,12 +27,15 @@ func (a *app) getCommand() *cobra.Command {
 				return err
 			}
 			defer s.close()
+			if entries, err := os.ReadDir(args[2]); err == nil && len(entries) > 0 {
+				return usagef("%s is not empty: pipe get writes only to a new or empty folder", args[2])
+			}
+			if board {
+				return s.getBoard(cmd.Context(), args[1], args[2], a.out)
+			}
 			art, err := s.artifact(cmd.Context(), args[1])
 			if err != nil {
 				return err
-			}
-			if entries, err := os.ReadDir(args[2]); err == nil && len(entries) > 0 {
-				return usagef("%s is not empty: pipe get writes only to a new or empty folder", args[2])
 			}
 			err = s.store.Checkout(cmd.Context(), art.Root, args[2], disk.CheckoutOptions{Mode: disk.Clone, Writable: true})
 			if err != nil {
@@ -42,6 +46,7 @@ func (a *app) getCommand() *cobra.Command {
 		},
 	}
 	src.tagFlag(cmd)
+	cmd.Flags().BoolVar(&board, "tensorboard", false, "write what STEP measured as an event file of TensorBoard instead")
 	return cmd
 }
 

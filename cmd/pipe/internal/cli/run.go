@@ -141,6 +141,13 @@ func (s *session) options(f runFlags, logged func(step string, log pipeline.Dige
 		downloads = "" // a cache that only reads can still serve hits
 	}
 	local := &run.Local{Kinds: s.kinds, Store: s.store, Secret: os.LookupEnv, Downloads: downloads, Logged: logged}
+	local.Record = s.record
+	local.Lookup = func(ctx context.Context, a *pipeline.Action) (*pipeline.Result, error) {
+		if planner.Fresh[a.Node.Name] {
+			return nil, pipeline.ErrNotFound
+		}
+		return s.store.Lookup(ctx, a.Key())
+	}
 	o := run.Options{
 		Planner: planner, Execute: local.Execute, Done: local.Done, Lock: s.store.Lock, Record: s.record,
 		Jobs: f.jobs, KeepGoing: f.keepGoing, Memory: machineMemory(),
