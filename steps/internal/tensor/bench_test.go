@@ -31,9 +31,9 @@ func BenchmarkGemm(b *testing.B) {
 					run  func()
 				}{
 					{"packed", func() { packed.Mul(threads, m, x, c, false) }},
-					{"NT", func() { gemm(tile, threads, m, n, k, rows, lanesByRow{w, k}, c, false) }},
-					{"NN", func() { gemm(tile, threads, m, n, k, rows, lanesByColumn{w, n}, c, false) }},
-					{"TN", func() { gemm(tile, threads, m, n, k, columns, lanesByColumn{w, n}, c, false) }},
+					{"NT", func() { gemm(tile, threads, m, n, k, rows, lanesByRow{w, k}, c, n, false) }},
+					{"NN", func() { gemm(tile, threads, m, n, k, rows, lanesByColumn{w, n}, c, n, false) }},
+					{"TN", func() { gemm(tile, threads, m, n, k, columns, lanesByColumn{w, n}, c, n, false) }},
 				} {
 					b.Run(fmt.Sprintf("%s/%dx%dx%d/%s/%d", tile.Name, m, n, k, f.name, threads), func(b *testing.B) {
 						b.SetBytes(int64(4 * (m*k + n*k + m*n)))

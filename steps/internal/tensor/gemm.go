@@ -10,19 +10,19 @@ import (
 // Like all products here it panics when a slice is shorter than its shape.
 func GemmNT(threads, m, n, k int, a, b, c []float32, add bool) {
 	check(m, n, k, a, b, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, lanesByRow{b, k}, c, add)
+	gemm(best, threads, m, n, k, left{rows: a, ld: k}, lanesByRow{b, k}, c, n, add)
 }
 
 // GemmNN computes C = A·B, or adds it to C: a is [m, k], b [k, n], c [m, n].
 func GemmNN(threads, m, n, k int, a, b, c []float32, add bool) {
 	check(m, n, k, a, b, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, lanesByColumn{b, n}, c, add)
+	gemm(best, threads, m, n, k, left{rows: a, ld: k}, lanesByColumn{b, n}, c, n, add)
 }
 
 // GemmTN computes C = Aᵀ·B, or adds it to C: a is [k, m], b [k, n], c [m, n].
 func GemmTN(threads, m, n, k int, a, b, c []float32, add bool) {
 	check(m, n, k, a, b, c)
-	gemm(best, threads, m, n, k, left{columns: a, ld: m}, lanesByColumn{b, n}, c, add)
+	gemm(best, threads, m, n, k, left{columns: a, ld: m}, lanesByColumn{b, n}, c, n, add)
 }
 
 // best is the fastest tile of this machine.
@@ -59,7 +59,7 @@ func (l left) pack(dst []float32, nr, lane, w, p, kc int) {
 // row is row i of length k where it lies in memory as it is, nil elsewhere.
 func (l left) row(i, k int) []float32 {
 	if l.rows != nil {
-		return l.rows[i*k:][:k]
+		return l.rows[i*l.ld:][:k]
 	}
 	if l.ld == 1 {
 		return l.columns[:k]
@@ -69,13 +69,15 @@ func (l left) row(i, k int) []float32 {
 
 // gemm multiplies block of rows by block of rows: it packs the block, then lets units of work, each some of the rows
 // times a group of columns, run over all of K.
-func gemm(t *kernel.Tile, threads, m, n, k int, a left, b side, c []float32, add bool) {
+func gemm(t *kernel.Tile, threads, m, n, k int, a left, b side, c []float32, ldc int, add bool) {
 	if m == 0 || n == 0 {
 		return
 	}
 	if k == 0 {
 		if !add {
-			clear(c[:m*n])
+			for i := range m {
+				clear(c[i*ldc:][:n])
+			}
 		}
 		return
 	}
@@ -85,7 +87,7 @@ func gemm(t *kernel.Tile, threads, m, n, k int, a left, b side, c []float32, add
 	rows := min(m, max(minRows, leftBlock/k))
 	rows = (rows + t.MR - 1) / t.MR * t.MR
 	for i := 0; i < m; i += rows {
-		w := work{tile: t, n: n, k: k, rows: min(rows, m-i), b: b, c: c[i*n:], add: add}
+		w := work{tile: t, n: n, k: k, rows: min(rows, m-i), b: b, c: c[i*ldc:], ldc: ldc, add: add}
 		w.run(threads, a, i)
 	}
 }
@@ -97,6 +99,7 @@ type work struct {
 	rows    int
 	b       side
 	c       []float32 // from the block's first row on
+	ldc     int       // from one row of C to the next
 	add     bool
 	a       []float32 // packed: [blocks of K][row panels][kc][MR], unless single
 	single  bool      // the block is one row, and a is that row as it is
@@ -181,15 +184,15 @@ func (w *work) column(edge, panel []float32, part, j, wide, p, kc int) {
 		a := w.panelA(i/mr, p, kc)
 		high := min(mr, w.rows-i)
 		if high == mr && wide == nr {
-			w.tile.Mul(kc, a, panel, w.c[i*w.n+j:], w.n, add)
+			w.tile.Mul(kc, a, panel, w.c[i*w.ldc+j:], w.ldc, add)
 			continue
 		}
 		for r := 0; add && r < high; r++ {
-			copy(edge[r*nr:][:wide], w.c[(i+r)*w.n+j:])
+			copy(edge[r*nr:][:wide], w.c[(i+r)*w.ldc+j:])
 		}
 		w.tile.Mul(kc, a, panel, edge, nr, add)
 		for r := range high {
-			copy(w.c[(i+r)*w.n+j:][:wide], edge[r*nr:])
+			copy(w.c[(i+r)*w.ldc+j:][:wide], edge[r*nr:])
 		}
 	}
 }

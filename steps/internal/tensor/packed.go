@@ -46,7 +46,7 @@ func (p *Packed) Mul(threads, m int, a, c []float32, add bool) {
 	if m < 0 || len(a) < m*p.k || len(c) < m*p.n {
 		panic(fmt.Sprintf("tensor: product [%d, %d]·[%d, %d] of a slice of %d into %d", m, p.k, p.k, p.n, len(a), len(c)))
 	}
-	gemm(p.tile, threads, m, p.n, p.k, left{rows: a, ld: p.k}, p, c, add)
+	gemm(p.tile, threads, m, p.n, p.k, left{rows: a, ld: p.k}, p, c, p.n, add)
 }
 
 // panels is the panels from column j on, at depths [d, d+kc).

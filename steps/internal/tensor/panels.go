@@ -21,14 +21,14 @@ type Panels interface {
 func GemmPanelsNT(threads, m int, a []float32, b Panels, c []float32, add bool) {
 	n, k := b.Shape()
 	checkPanels(m, n, k, a, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelRows{b}, c, add)
+	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelRows{b}, c, n, add)
 }
 
 // GemmPanelsNN computes C = A·B, or adds it to C: a is [m, k], b [k, n], c [m, n].
 func GemmPanelsNN(threads, m int, a []float32, b Panels, c []float32, add bool) {
 	k, n := b.Shape()
 	checkPanels(m, n, k, a, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelColumns{b}, c, add)
+	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelColumns{b}, c, n, add)
 }
 
 func checkPanels(m, n, k int, a, c []float32) {
