@@ -42,7 +42,7 @@ func (r *childReport) err() error {
 // Streams are what a child speaks through.
 type Streams struct {
 	Events  io.WriteCloser // events as JSON lines
-	Control io.Reader      // a byte asks for a stop, its end means the parent died; nil for none
+	Control io.Reader      // see obey; nil for none
 	Log     io.Writer
 }
 
@@ -76,11 +76,12 @@ func Child(ctx context.Context, dir string, kinds pipeline.Kinds, s Streams) int
 	usualGC()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if s.Control != nil {
-		go obey(s.Control, cancel)
-	}
 	w := &eventWriter{w: s.Events}
-	err := runStep(ctx, dir, kinds, w, s.Log)
+	parts := newPieces(dir, w)
+	if s.Control != nil {
+		go obey(s.Control, cancel, parts.answer)
+	}
+	err := runStep(ctx, dir, kinds, w, parts, s.Log)
 	report := childReport{Event: "child-end"}
 	var field *pipeline.FieldError
 	switch {
@@ -101,23 +102,7 @@ func Child(ctx context.Context, dir string, kinds pipeline.Kinds, s Streams) int
 	return 0
 }
 
-// obey cancels the step when the parent asks, and kills this process and
-// those it started when the parent is gone.
-func obey(control io.Reader, cancel func()) {
-	b := make([]byte, 16)
-	for {
-		n, err := control.Read(b)
-		if n > 0 {
-			cancel()
-		}
-		if err != nil {
-			killOwnGroup()
-			os.Exit(1)
-		}
-	}
-}
-
-func runStep(ctx context.Context, dir string, kinds pipeline.Kinds, w *eventWriter, log io.Writer) (err error) {
+func runStep(ctx context.Context, dir string, kinds pipeline.Kinds, w *eventWriter, parts *pieces, log io.Writer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			fmt.Fprintf(log, "ERROR panic: %v\n%s", r, debug.Stack())
@@ -140,6 +125,9 @@ func runStep(ctx context.Context, dir string, kinds pipeline.Kinds, w *eventWrit
 		return err
 	}
 	t := task(dir, sp, w, log)
+	if sp.Pieces {
+		t.Pieces = parts
+	}
 	if err := confine(dir, kind); err != nil {
 		t.Log.Warn("running unconfined", "reason", err)
 	}
@@ -170,7 +158,7 @@ func task(dir string, sp spec, w *eventWriter, log io.Writer) *pipeline.Task {
 		}
 	}
 	t := &pipeline.Task{
-		In: map[string]string{}, Out: map[string]string{},
+		In: map[string]string{}, Out: map[string]string{}, Digests: sp.Digests,
 		Tmp: filepath.Join(dir, tmpDir), State: filepath.Join(dir, stateDir),
 		Pin: sp.Pin, Downloads: sp.Downloads, Threads: max(1, sp.Threads),
 		Secret: func(name string) (string, bool) { v, ok := secrets[name]; return v, ok },

@@ -22,6 +22,10 @@ type Local struct {
 	// Logged is told where the log of each execution is kept, however it
 	// ended; nil for nobody.
 	Logged func(step string, log pipeline.Digest)
+	// Lookup and Record find and keep pieces of steps, under the key of an
+	// action that pipeline.PieceAction made; nil for no pieces.
+	Lookup func(ctx context.Context, a *pipeline.Action) (*pipeline.Result, error)
+	Record func(ctx context.Context, a *pipeline.Action, r *pipeline.Result) error
 	// Downloads is where pinning leaves what it fetches.
 	Downloads string
 	// Program is the executable and its first arguments; the folder and the
@@ -37,6 +41,8 @@ const (
 	outDir   = "out"
 	tmpDir   = "tmp"
 	stateDir = "state"
+
+	piecesDir = "pieces"
 )
 
 // A spec is what a child is told; it holds no secret.
@@ -52,6 +58,9 @@ type spec struct {
 	Threads int               `json:"threads"`
 
 	Downloads string `json:"downloads,omitempty"`
+
+	Digests map[string]pipeline.Digest `json:"digests"` // of the inputs
+	Pieces  bool                       `json:"pieces,omitempty"`
 }
 
 // Execute runs a in a child and stores what it leaves in out/. It must be
@@ -106,8 +115,10 @@ func (l *Local) Done(a *pipeline.Action) error {
 // prepare makes an empty folder for a, keeping what an earlier attempt saved
 // in state/.
 func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *pipeline.Action, threads int) error {
-	if _, err := l.Store.Release(ctx, filepath.Join(dir, inDir)); err != nil {
-		return err
+	for _, sub := range []string{inDir, piecesDir} {
+		if _, err := l.Store.Release(ctx, filepath.Join(dir, sub)); err != nil {
+			return err
+		}
 	}
 	l.clear(dir, stateDir)
 	for _, sub := range []string{inDir, outDir, tmpDir, stateDir} {
@@ -118,6 +129,7 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	s := spec{
 		Step: a.Node.Name, Kind: a.Kind, Version: a.Version, Params: a.Node.Full, Pin: a.Pin,
 		Inputs: map[string]string{}, Outputs: a.Outputs, Secrets: a.Node.Secrets, Threads: threads,
+		Digests: map[string]pipeline.Digest{}, Pieces: l.keeps(),
 	}
 	if kind.Network {
 		s.Downloads = l.Downloads
@@ -128,7 +140,7 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 		how.Mode = disk.Clone
 	}
 	for name, art := range a.Inputs {
-		s.Inputs[name] = art.Type
+		s.Inputs[name], s.Digests[name] = art.Type, art.Root
 		if err := l.Store.Checkout(ctx, art.Root, filepath.Join(dir, inDir, name), how); err != nil {
 			return fmt.Errorf("input %s: %w", name, err)
 		}
@@ -145,18 +157,20 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	return os.WriteFile(filepath.Join(dir, specFile), b, 0o666)
 }
 
-// release takes the inputs away and looks for what the child changed in them.
+// release takes the inputs and pieces away and looks for what the child changed in them.
 // That is no longer in the store, so that nobody computes with it.
 func (l *Local) release(dir string) error {
-	in := filepath.Join(dir, inDir)
-	changed, err := l.Store.Release(context.Background(), in) // even after an interrupt
-	if err != nil {
-		return fmt.Errorf("checking the inputs afterwards: %w", err)
+	var lost error
+	for _, sub := range []string{inDir, piecesDir} {
+		changed, err := l.Store.Release(context.Background(), filepath.Join(dir, sub)) // even after an interrupt
+		if err != nil {
+			return fmt.Errorf("checking the inputs afterwards: %w", err)
+		}
+		if len(changed) > 0 && lost == nil {
+			lost = fmt.Errorf("it wrote into its input %s: that was dropped from the cache, and the next run makes it again", changed[0])
+		}
 	}
-	if len(changed) > 0 {
-		return fmt.Errorf("it wrote into its input %s: that was dropped from the cache, and the next run makes it again", changed[0])
-	}
-	return nil
+	return lost
 }
 
 func (l *Local) commit(ctx context.Context, dir string, a *pipeline.Action) (*pipeline.Result, error) {

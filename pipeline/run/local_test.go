@@ -99,6 +99,8 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 			return err
 		}
 		os.Exit(9)
+	case "piece", "spoil-piece", "steal-piece":
+		return misbehaveInPieces(ctx, p, t)
 	case "hang":
 		cmd := exec.Command("sleep", "600")
 		if err := cmd.Start(); err != nil {

@@ -51,7 +51,14 @@ func (l *Local) child(ctx context.Context, dir string, kind pipeline.Kind, a *pi
 	var report *childReport
 	tail := &tail{}
 	hide := newMask(a.Node, l.Secret)
-	readers.Go(func() { report = readEvents(p.events, hide, emit) })
+	k := &keeper{l: l, dir: dir, node: a.Node, kind: kind}
+	readers.Go(func() {
+		report = readEvents(p.events, hide, emit, func(line []byte) {
+			if l.keeps() {
+				k.serve(ctx, line, p.control)
+			}
+		})
+	})
 	readers.Go(func() { copyLog(p.stderr, log, tail, hide, emit) })
 	err = p.wait(ctx)
 	readers.Wait()
@@ -153,7 +160,7 @@ func (p *process) wait(ctx context.Context) error {
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		p.control.Write([]byte("stop\n"))
+		p.control.Write([]byte(stopLine + "\n"))
 		select {
 		case err = <-ended:
 		case <-killRequested(ctx):
@@ -183,8 +190,9 @@ func (p *process) closePipes() {
 	p.stderr.Close()
 }
 
-// readEvents passes events on and returns the child's final report, if any.
-func readEvents(r io.Reader, hide mask, emit func(pipeline.Event)) *childReport {
+// readEvents passes events on, and requests for pieces to piece. It returns the
+// child's final report, if any.
+func readEvents(r io.Reader, hide mask, emit func(pipeline.Event), piece func(line []byte)) *childReport {
 	var report *childReport
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEventLine)
@@ -196,6 +204,10 @@ func readEvents(r io.Reader, hide mask, emit func(pipeline.Event)) *childReport 
 				hide.report(&end)
 				report = &end
 			}
+			continue
+		}
+		if bytes.HasPrefix(line, []byte(`{"event":"piece"`)) {
+			piece(line)
 			continue
 		}
 		var e pipeline.Event
