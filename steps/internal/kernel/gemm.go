@@ -2,60 +2,82 @@ package kernel
 
 import "math"
 
-// A Tile is one microkernel of matrix multiplication. It works on panels: a panel of A holds MR rows as [k][MR], a
-// panel of B holds NR columns as [k][NR], so that both are read in order.
+// A Tile is a family of microkernels of matrix multiplication of one width: it computes NR columns of C and, as the
+// heights go, one to MR rows at once.
 //
 // Every element of C is c = FMA(a[p], b[p], c) for p = 0, 1, …, k-1, starting from the C in memory (add) or from 0.
-// As the sum of one block of k is the start of the next, neither the tile's shape nor the blocking changes a bit.
+// As the sum of one block of k is the start of the next, neither the tile's shape nor the blocking nor the layout of
+// the operands changes a bit.
 type Tile struct {
 	Name   string
 	MR, NR int
+	Half   *Tile // a tile of half the width or less, nil for none
 
-	mul func(k int, a, b, c *float32, ldc int, load int)
-	row func(k int, a, b, c *float32, ldc int, load int)
+	muls []microkernel // from MR rows down to 1
 }
 
-// Mul computes C[MR, NR] = A·B, plus C if add is set. a is a panel [k][MR], b a panel [k][NR]; row i of C begins at
-// c[i*ldc]. It panics when a slice is too short.
-func (t *Tile) Mul(k int, a, b, c []float32, ldc int, add bool) {
-	if k <= 0 {
-		zero(c, t.MR, t.NR, ldc, add)
-		return
-	}
-	_, _, _ = a[k*t.MR-1], b[k*t.NR-1], c[(t.MR-1)*ldc+t.NR-1]
-	t.mul(k, &a[0], &b[0], &c[0], ldc, flag(add))
+// A microkernel is one height of a tile. Strides are in elements.
+type microkernel struct {
+	rows int
+	f    func(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 }
 
-// MulRow computes C[1, NR] = a·B, plus C if add is set, for one row a of length k and a panel b [k][NR].
-func (t *Tile) MulRow(k int, a, b, c []float32, add bool) {
+// Height returns how many of rows > 0 rows Mul should do next.
+func (t *Tile) Height(rows int) int {
+	if rows < 2*t.MR && rows > t.MR { // in two steps of about the same size, if there is one
+		for i := len(t.muls) - 1; i > 0; i-- {
+			if h := t.muls[i].rows; 2*h >= rows {
+				return h
+			}
+		}
+	}
+	return t.mul(rows).rows
+}
+
+// mul is the highest kernel of at most that many rows.
+func (t *Tile) mul(rows int) *microkernel {
+	for i := range t.muls {
+		if t.muls[i].rows <= rows {
+			return &t.muls[i]
+		}
+	}
+	panic("kernel: no rows")
+}
+
+// Mul computes rows and NR columns of C = A·B, plus C if add is set, where rows is a result of Height. Element (i, p)
+// of A is a[i*row+p*depth], row p of B begins at b[p*line], row i of C at c[i*ldc]. Tiles are fastest on panels, which
+// are read in order: row = 1 and depth = MR, line = NR. It panics when a slice is too short.
+func (t *Tile) Mul(rows, k int, a []float32, row, depth int, b []float32, line int, c []float32, ldc int, add bool) {
+	_ = c[(rows-1)*ldc+t.NR-1]
 	if k <= 0 {
-		zero(c, 1, t.NR, t.NR, add)
+		for i := 0; i < rows && !add; i++ {
+			clear(c[i*ldc:][:t.NR])
+		}
 		return
 	}
-	_, _, _ = a[k-1], b[k*t.NR-1], c[t.NR-1]
-	t.row(k, &a[0], &b[0], &c[0], t.NR, flag(add))
+	_, _ = a[(rows-1)*row+(k-1)*depth], b[(k-1)*line+t.NR-1]
+	ahead := t.NR // the panel to the right
+	if line == t.NR {
+		ahead = 8 * t.NR // further down
+	}
+	load := 0
+	if add {
+		load = 1
+	}
+	t.mul(rows).f(k, &a[0], row, depth, &b[0], line, ahead, &c[0], ldc, load)
 }
 
 // Generic returns the plain Go tile, which defines the bits.
 func Generic() *Tile {
-	return &Tile{Name: "generic 8x8", MR: 8, NR: 8, mul: gemm8x8, row: gemm1x8}
+	t := &Tile{Name: "generic 8x8", MR: 8, NR: 8}
+	for _, rows := range []int{8, 4, 2, 1} {
+		t.muls = append(t.muls, microkernel{rows, genericMul(rows)})
+	}
+	return t
 }
 
 // Tiles returns the tiles this machine can run, fastest first. The last is Generic.
 func Tiles() []*Tile { return append(machineTiles(), Generic()) }
-
-func zero(c []float32, m, n, ldc int, add bool) {
-	for i := 0; i < m && !add; i++ {
-		clear(c[i*ldc:][:n])
-	}
-}
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
 
 // rounded says whether rounding the float64 sum s to float32 gives the correctly rounded result of fma.
 func rounded(s float64) bool {

@@ -7,16 +7,64 @@ import "golang.org/x/sys/cpu"
 //go:generate go run ./gen gemm
 
 //go:noescape
-func gemm12x32(k int, a, b, c *float32, ldc int, load int)
+func gemm12x32z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 
 //go:noescape
-func gemm1x32(k int, a, b, c *float32, ldc int, load int)
+func gemm8x32z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 
 //go:noescape
-func gemm6x16(k int, a, b, c *float32, ldc int, load int)
+func gemm4x32z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 
 //go:noescape
-func gemm1x16(k int, a, b, c *float32, ldc int, load int)
+func gemm2x32z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm1x32z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm12x16z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm8x16z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm4x16z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm2x16z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm1x16z(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm6x16y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm4x16y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm2x16y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm1x16y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm12x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm8x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm6x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm4x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm2x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
+
+//go:noescape
+func gemm1x8y(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 
 var (
 	hasAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA
@@ -24,12 +72,23 @@ var (
 )
 
 func machineTiles() []*Tile {
-	var tiles []*Tile
-	if hasAVX512 {
-		tiles = append(tiles, &Tile{Name: "avx512 12x32", MR: 12, NR: 32, mul: gemm12x32, row: gemm1x32})
+	if !hasAVX2 {
+		return nil
 	}
-	if hasAVX2 {
-		tiles = append(tiles, &Tile{Name: "avx2 6x16", MR: 6, NR: 16, mul: gemm6x16, row: gemm1x16})
+	narrow := &Tile{Name: "avx2 12x8", MR: 12, NR: 8, muls: []microkernel{
+		{12, gemm12x8y}, {8, gemm8x8y}, {6, gemm6x8y}, {4, gemm4x8y}, {2, gemm2x8y}, {1, gemm1x8y},
+	}}
+	avx2 := &Tile{Name: "avx2 6x16", MR: 6, NR: 16, Half: narrow, muls: []microkernel{
+		{6, gemm6x16y}, {4, gemm4x16y}, {2, gemm2x16y}, {1, gemm1x16y},
+	}}
+	if !hasAVX512 {
+		return []*Tile{avx2}
 	}
-	return tiles
+	half := &Tile{Name: "avx512 12x16", MR: 12, NR: 16, Half: narrow, muls: []microkernel{
+		{12, gemm12x16z}, {8, gemm8x16z}, {4, gemm4x16z}, {2, gemm2x16z}, {1, gemm1x16z},
+	}}
+	avx512 := &Tile{Name: "avx512 12x32", MR: 12, NR: 32, Half: half, muls: []microkernel{
+		{12, gemm12x32z}, {8, gemm8x32z}, {4, gemm4x32z}, {2, gemm2x32z}, {1, gemm1x32z},
+	}}
+	return []*Tile{avx512, avx2}
 }

@@ -5,22 +5,46 @@ import (
 	"unsafe"
 )
 
-// gemm8x8 is the tile of eight rows and eight columns, done as eight blocks of two by four.
-func gemm8x8(k int, a, b, c *float32, ldc int, load int) {
-	as := unsafe.Slice((*[8]float32)(unsafe.Pointer(a)), k)
-	bs := unsafe.Slice((*[8]float32)(unsafe.Pointer(b)), k)
-	cs := unsafe.Slice(c, 7*ldc+8)
-	quick := noTiny(unsafe.Slice(a, 8*k)) && noTiny(unsafe.Slice(b, 8*k))
-	for i := 0; i < 8; i += 2 {
+// genericMul returns the kernel of so many rows, 1 or even, and eight columns.
+func genericMul(rows int) func(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int) {
+	return func(k int, a *float32, row, depth int, b *float32, line, _ int, c *float32, ldc int, load int) {
+		as := unsafe.Slice(a, (rows-1)*row+(k-1)*depth+1)
+		bs := unsafe.Slice(b, (k-1)*line+8)
+		cs := unsafe.Slice(c, (rows-1)*ldc+8)
+		var pa, pb [genericDepth][8]float32
+		for p := 0; p < k; p += genericDepth {
+			n := min(genericDepth, k-p)
+			for q := range n {
+				for i := range rows {
+					pa[q][i] = as[i*row+(p+q)*depth]
+				}
+				copy(pb[q][:], bs[(p+q)*line:])
+			}
+			if rows == 1 {
+				row1x8(pa[:n], pb[:n], cs, load != 0 || p > 0)
+			} else {
+				rows8(rows, pa[:n], pb[:n], cs, ldc, load != 0 || p > 0)
+			}
+		}
+	}
+}
+
+// genericDepth is the depth that plain Go copies to panels of its own at a time.
+const genericDepth = 128
+
+// rows8 does an even number of rows of two panels, as blocks of two by four.
+func rows8(rows int, as, bs [][8]float32, cs []float32, ldc int, load bool) {
+	quick := noTiny(as) && noTiny(bs)
+	for i := 0; i < rows; i += 2 {
 		for j := 0; j < 8; j += 4 {
 			c0, c1 := cs[i*ldc+j:][:4], cs[(i+1)*ldc+j:][:4]
 			var s sums
-			if load != 0 {
+			if load {
 				s.load(c0, c1)
 			}
-			for p := 0; p < k; p++ {
+			for p := 0; p < len(as); p++ {
 				if quick {
-					if p = s.run(p, i, j, as, bs); p == k {
+					if p = s.run(p, i, j, as, bs); p == len(as) {
 						break
 					}
 				}
@@ -33,10 +57,12 @@ func gemm8x8(k int, a, b, c *float32, ldc int, load int) {
 
 // noTiny says whether all elements are 0 or at least 2^-62 in size. Then all products are 0 or at least 2^-124, and a
 // sum below 2^-125 is exact by cancellation, so that rounding it once more is right.
-func noTiny(x []float32) bool {
-	for _, v := range x {
-		if math.Float32bits(v)<<1-1 < (127-62)<<24-1 {
-			return false
+func noTiny(x [][8]float32) bool {
+	for i := range x {
+		for _, v := range x[i] {
+			if math.Float32bits(v)<<1-1 < (127-62)<<24-1 {
+				return false
+			}
 		}
 	}
 	return true
@@ -111,18 +137,15 @@ func either(s, t float64) bool {
 	return ((math.Float64bits(s)^half)&dropped)*((math.Float64bits(t)^half)&dropped) == 0
 }
 
-// gemm1x8 is the tile of one row and eight columns, done as two blocks of four.
-func gemm1x8(k int, a, b, c *float32, _ int, load int) {
-	as := unsafe.Slice(a, k)
-	bs := unsafe.Slice((*[8]float32)(unsafe.Pointer(b)), k)
-	cs := unsafe.Slice(c, 8)
+// row1x8 does one row of two panels, as two blocks of four columns.
+func row1x8(as, bs [][8]float32, cs []float32, load bool) {
 	for j := 0; j < 8; j += 4 {
-		row(as, bs, j, cs[j:][:4], load != 0)
+		row(as, bs, j, cs[j:][:4], load)
 	}
 }
 
 // row does one row and four columns from j on of a tile. Here fma is spelled out, since the compiler would not inline it.
-func row(a []float32, b [][8]float32, j int, c []float32, load bool) {
+func row(a, b [][8]float32, j int, c []float32, load bool) {
 	var s0, s1, s2, s3 float64
 	if load {
 		s0, s1, s2, s3 = float64(c[0]), float64(c[1]), float64(c[2]), float64(c[3])
@@ -130,7 +153,7 @@ func row(a []float32, b [][8]float32, j int, c []float32, load bool) {
 	j &= 4
 	b = b[:len(a)]
 	for p := range a {
-		x, b0, b1, b2, b3 := float64(a[p]), float64(b[p][j]), float64(b[p][j+1]), float64(b[p][j+2]), float64(b[p][j+3])
+		x, b0, b1, b2, b3 := float64(a[p][0]), float64(b[p][j]), float64(b[p][j+1]), float64(b[p][j+2]), float64(b[p][j+3])
 		t0 := float64(x*b0) + s0
 		t1 := float64(x*b1) + s1
 		t2 := float64(x*b2) + s2

@@ -1,26 +1,12 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
-
-// define is the definition of a tile: FMA over p in order for each element.
-func define(mr, nr, k int, a, b, c []float32, ldc int, add bool) {
-	for i := range mr {
-		for j := range nr {
-			var s float32
-			if add {
-				s = c[i*ldc+j]
-			}
-			for p := range k {
-				s = FMA(a[p*mr+i], b[p*nr+j], s)
-			}
-			c[i*ldc+j] = s
-		}
-	}
-}
 
 const guard = 0x7fa1b2c3 // a NaN nobody computes
 
@@ -54,23 +40,40 @@ var fills = map[string]func(r *rand.Rand) float32{
 	"bits":   func(r *rand.Rand) float32 { return math.Float32frombits(r.Uint32()) },
 }
 
-func checkTile(t *testing.T, tile *Tile, k, ldc int, add bool, fill func() float32) {
+// widths are the tiles to test: those of the machine and their halves, each once.
+func widths() []*Tile {
+	var all []*Tile
+	for _, t := range Tiles() {
+		for ; t != nil && !slices.ContainsFunc(all, func(o *Tile) bool { return o.Name == t.Name }); t = t.Half {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// checkTile compares one height on operands of the given strides with the definition.
+func checkTile(t *testing.T, tile *Tile, rows, k, row, depth, line, ldc int, add bool, fill func() float32) {
 	t.Helper()
 	f := func(int) float32 { return fill() }
-	a, aIntact := guarded(k*tile.MR, f)
-	b, bIntact := guarded(k*tile.NR, f)
-	c, cIntact := guarded((tile.MR-1)*ldc+tile.NR, f)
+	a, aIntact := guarded(max(0, (rows-1)*row+(k-1)*depth+1), f)
+	b, bIntact := guarded(max(0, (k-1)*line+tile.NR), f)
+	c, cIntact := guarded((rows-1)*ldc+tile.NR, f)
 	want := append([]float32(nil), c...)
-	define(tile.MR, tile.NR, k, a, b, want, ldc, add)
-	tile.Mul(k, a, b, c, ldc, add)
-	compare(t, tile.Name, c, want)
-
-	row, rowIntact := guarded(tile.NR, f)
-	want = append([]float32(nil), row...)
-	define(1, tile.NR, k, a[:k], b, want, tile.NR, add)
-	tile.MulRow(k, a[:k], b, row, add)
-	compare(t, tile.Name+" row", row, want)
-	if !aIntact() || !bIntact() || !cIntact() || !rowIntact() {
+	for i := range rows {
+		for j := range tile.NR {
+			var s float32
+			if add {
+				s = c[i*ldc+j]
+			}
+			for p := range k {
+				s = FMA(a[i*row+p*depth], b[p*line+j], s)
+			}
+			want[i*ldc+j] = s
+		}
+	}
+	tile.Mul(rows, k, a, row, depth, b, line, c, ldc, add)
+	compare(t, fmt.Sprintf("%s of %d rows, k %d, strides %d %d %d %d, add %v", tile.Name, rows, k, row, depth, line, ldc, add), c, want)
+	if !aIntact() || !bIntact() || !cIntact() {
 		t.Fatalf("%s: wrote outside its buffers", tile.Name)
 	}
 }
@@ -86,13 +89,15 @@ func compare(t *testing.T, what string, got, want []float32) {
 
 func TestTilesEqualDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
-	for _, tile := range Tiles() {
+	for _, tile := range widths() {
 		for name, fill := range fills {
 			t.Run(tile.Name+"/"+name, func(t *testing.T) {
-				for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 31, 64, 257} {
-					for _, ldc := range []int{tile.NR, tile.NR + 5} {
-						checkTile(t, tile, k, ldc, false, func() float32 { return fill(r) })
-						checkTile(t, tile, k, ldc, true, func() float32 { return fill(r) })
+				f := func() float32 { return fill(r) }
+				for _, m := range tile.muls {
+					for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 31, 129} {
+						checkTile(t, tile, m.rows, k, 1, tile.MR, tile.NR, tile.NR, k%2 == 0, f)
+						checkTile(t, tile, m.rows, k, 1, tile.MR+3, tile.NR+5, tile.NR+1, true, f)
+						checkTile(t, tile, m.rows, k, k+3, 1, 2*tile.NR, tile.NR+4, false, f)
 					}
 				}
 			})
@@ -100,13 +105,16 @@ func TestTilesEqualDefinition(t *testing.T) {
 	}
 }
 
-// The AVX-512 tile cannot be tested where the processor lacks it.
+// A tile whose instructions the machine lacks cannot be tested here.
 func TestTilesOfThisMachine(t *testing.T) {
 	names := map[string]bool{}
-	for _, tile := range Tiles() {
+	for _, tile := range widths() {
 		names[tile.Name] = true
+		if tile.muls[0].rows != tile.MR || tile.muls[len(tile.muls)-1].rows != 1 {
+			t.Errorf("%s: heights do not go from MR to 1", tile.Name)
+		}
 	}
-	for _, name := range []string{"avx512 12x32", "avx2 6x16"} {
+	for _, name := range []string{"avx512 12x32", "avx512 12x16", "avx2 6x16", "avx2 12x8"} {
 		if !names[name] {
 			t.Logf("not tested: the tile %s does not run on this machine or in this build", name)
 		}
@@ -116,22 +124,61 @@ func TestTilesOfThisMachine(t *testing.T) {
 	}
 }
 
+func TestHeightsCoverAllRows(t *testing.T) {
+	for _, tile := range widths() {
+		for m := 1; m < 40; m++ {
+			steps := 0
+			for rest := m; rest > 0; steps++ {
+				h := tile.Height(rest)
+				if h > rest || tile.mul(h).rows != h {
+					t.Fatalf("%s: %d of %d rows", tile.Name, h, rest)
+				}
+				rest -= h
+			}
+			if least := (m + tile.MR - 1) / tile.MR; steps > least+3 {
+				t.Errorf("%s: %d rows in %d steps", tile.Name, m, steps)
+			}
+		}
+	}
+}
+
 // Cutting K into blocks, each adding to C, changes nothing.
 func TestTilesInBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
 	const k = 100
-	for _, tile := range Tiles() {
+	for _, tile := range widths() {
 		f := func(int) float32 { return float32(r.NormFloat64()) }
 		a, _ := guarded(k*tile.MR, f)
 		b, _ := guarded(k*tile.NR, f)
 		whole := make([]float32, tile.MR*tile.NR)
-		tile.Mul(k, a, b, whole, tile.NR, false)
+		tile.Mul(tile.MR, k, a, 1, tile.MR, b, tile.NR, whole, tile.NR, false)
 		parts := make([]float32, tile.MR*tile.NR)
 		for p, n := 0, 0; p < k; p += n {
 			n = min(1+r.IntN(30), k-p)
-			tile.Mul(n, a[p*tile.MR:], b[p*tile.NR:], parts, tile.NR, p > 0)
+			tile.Mul(tile.MR, n, a[p*tile.MR:], 1, tile.MR, b[p*tile.NR:], tile.NR, parts, tile.NR, p > 0)
 		}
 		compare(t, tile.Name, parts, whole)
+	}
+}
+
+func TestTilesPanicOnShortSlices(t *testing.T) {
+	f := func(n int) []float32 { return make([]float32, n) }
+	for _, tile := range widths() {
+		m, n := tile.MR, tile.NR
+		for name, call := range map[string]func(){
+			"a": func() { tile.Mul(m, 3, f(3*m-1), 1, m, f(3*n), n, f(m*n), n, false) },
+			"b": func() { tile.Mul(m, 3, f(3*m), 1, m, f(3*n-1), n, f(m*n), n, false) },
+			"c": func() { tile.Mul(m, 3, f(3*m), 1, m, f(3*n), n, f(m*n-1), n, false) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: %s too short: no panic", tile.Name, name)
+					}
+				}()
+				call()
+			}()
+		}
 	}
 }
 
@@ -146,8 +193,9 @@ func FuzzGemmTile(f *testing.F) {
 			}
 			return math.Float32frombits(r.Uint32())
 		}
-		for _, tile := range Tiles() {
-			checkTile(t, tile, int(k), tile.NR+int(seed%3), add, fill)
+		for _, tile := range widths() {
+			m := tile.muls[r.IntN(len(tile.muls))]
+			checkTile(t, tile, m.rows, int(k), r.IntN(50), r.IntN(50), tile.NR+r.IntN(9), tile.NR+r.IntN(9), add, fill)
 		}
 	})
 }
@@ -182,24 +230,21 @@ func TestPackEqualsGeneric(t *testing.T) {
 func BenchmarkTile(b *testing.B) {
 	r := rand.New(rand.NewPCG(19, 20))
 	const k = 256
-	for _, tile := range Tiles() {
+	for _, tile := range widths() {
 		f := func(int) float32 { return float32(r.NormFloat64()) }
 		x, _ := guarded(k*tile.MR, f)
 		y, _ := guarded(k*tile.NR, f)
 		c, _ := guarded(tile.MR*tile.NR, f)
-		b.Run(tile.Name, func(b *testing.B) {
-			b.SetBytes(int64(4 * (len(x) + len(y) + len(c))))
-			for b.Loop() {
-				tile.Mul(k, x, y, c, tile.NR, false)
+		for _, m := range tile.muls {
+			for layout, strides := range map[string][2]int{"panel": {1, tile.MR}, "rows": {k, 1}} {
+				b.Run(fmt.Sprintf("%s/%d/%s", tile.Name, m.rows, layout), func(b *testing.B) {
+					b.SetBytes(int64(4 * (k*m.rows + len(y) + m.rows*tile.NR)))
+					for b.Loop() {
+						tile.Mul(m.rows, k, x, strides[0], strides[1], y, tile.NR, c, tile.NR, false)
+					}
+					b.ReportMetric(2*k*float64(m.rows*tile.NR)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+				})
 			}
-			b.ReportMetric(2*k*float64(tile.MR*tile.NR)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
-		})
-		b.Run(tile.Name+" row", func(b *testing.B) {
-			b.SetBytes(int64(4 * (k + len(y) + tile.NR)))
-			for b.Loop() {
-				tile.MulRow(k, x[:k], y, c, false)
-			}
-			b.ReportMetric(2*k*float64(tile.NR)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
-		})
+		}
 	}
 }

@@ -184,13 +184,13 @@ func (w *work) column(edge, panel []float32, part, j, wide, p, kc int) {
 		a := w.panelA(i/mr, p, kc)
 		high := min(mr, w.rows-i)
 		if high == mr && wide == nr {
-			w.tile.Mul(kc, a, panel, w.c[i*w.ldc+j:], w.ldc, add)
+			w.tile.Mul(mr, kc, a, 1, mr, panel, nr, w.c[i*w.ldc+j:], w.ldc, add)
 			continue
 		}
 		for r := 0; add && r < high; r++ {
 			copy(edge[r*nr:][:wide], w.c[(i+r)*w.ldc+j:])
 		}
-		w.tile.Mul(kc, a, panel, edge, nr, add)
+		w.tile.Mul(mr, kc, a, 1, mr, panel, nr, edge, nr, add)
 		for r := range high {
 			copy(w.c[(i+r)*w.ldc+j:][:wide], edge[r*nr:])
 		}
@@ -203,6 +203,6 @@ func (w *work) oneRow(edge, panel []float32, j, wide, p, kc int, add bool) {
 	if add {
 		copy(edge, c)
 	}
-	w.tile.MulRow(kc, w.a[p:][:kc], panel, edge[:w.tile.NR], add)
+	w.tile.Mul(1, kc, w.a[p:][:kc], 1, 1, panel, w.tile.NR, edge, w.tile.NR, add)
 	copy(c, edge)
 }
