@@ -41,17 +41,6 @@ const (
 // affine is a norm's weight and, for LayerNorm, its bias.
 type affine struct{ w, b []float32 }
 
-// names is what a family calls its tensors. Empty names are absent.
-type names struct {
-	embed, positions, norm, head string
-	// block is the prefix of a block, with %d for its number.
-	block string
-	proj  [numProj]string
-	norms [numNorms]string
-	// transposed says that linears are stored as [In, Out].
-	transposed bool
-}
-
 // hasProj says whether a block has a linear of its own for p.
 func (c Config) hasProj(p int) bool {
 	switch p {

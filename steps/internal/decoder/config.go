@@ -1,6 +1,6 @@
-// Package decoder runs and differentiates decoder-only transformers of the
-// llama family on the CPU: RMSNorm, rotary positions, grouped-query attention
-// and SwiGLU, with a tied or untied output head.
+// Package decoder runs and differentiates decoder-only transformers on the CPU:
+// the families that families lists, each in a file of its own that turns its
+// config.json into a Config and names its tensors.
 //
 // Activations are row-major [tokens, width] float32 buffers. Several documents
 // may lie one after another in one batch; a token attends only to itself and
@@ -12,12 +12,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+
 	"io/fs"
 	"math"
 	"os"
-	"slices"
-	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
 // Config is what a model's config.json says about its shape and arithmetic.
@@ -76,6 +76,10 @@ type Config struct {
 	Stop []int32
 	// BOS is the beginning-of-sequence id, or -1.
 	BOS int32
+
+	// bare says that the files name tensors without the family's base prefix,
+	// such as "wte.weight" for "transformer.wte.weight".
+	bare bool
 }
 
 // RopeScaling is the frequency scaling of Llama 3.1 and later ("llama3") or
@@ -96,45 +100,28 @@ const (
 	maxLayers      = 1 << 12
 	maxVocab       = 1 << 22
 	maxPositions   = 1 << 26
+	maxTheta       = 1e12
 )
-
-// rawConfig is config.json as transformers writes it. rope_parameters is the
-// spelling of transformers 5, rope_theta with rope_scaling the older one.
-type rawConfig struct {
-	ModelType        string          `json:"model_type"`
-	Architectures    []string        `json:"architectures"`
-	VocabSize        int             `json:"vocab_size"`
-	Hidden           int             `json:"hidden_size"`
-	Intermediate     int             `json:"intermediate_size"`
-	Layers           int             `json:"num_hidden_layers"`
-	Heads            int             `json:"num_attention_heads"`
-	KVHeads          *int            `json:"num_key_value_heads"`
-	HeadDim          *int            `json:"head_dim"`
-	MaxPositions     int             `json:"max_position_embeddings"`
-	Eps              *float64        `json:"rms_norm_eps"`
-	RopeTheta        *float64        `json:"rope_theta"`
-	RopeScaling      json.RawMessage `json:"rope_scaling"`
-	RopeParameters   json.RawMessage `json:"rope_parameters"`
-	RopeInterleaved  bool            `json:"rope_interleaved"`
-	PartialRotary    *float64        `json:"partial_rotary_factor"`
-	Activation       string          `json:"hidden_act"`
-	AttentionBias    bool            `json:"attention_bias"`
-	MLPBias          bool            `json:"mlp_bias"`
-	SlidingWindow    *int            `json:"sliding_window"`
-	Tied             *bool           `json:"tie_word_embeddings"`
-	BOS              json.RawMessage `json:"bos_token_id"`
-	EOS              json.RawMessage `json:"eos_token_id"`
-	LogitScale       *float64        `json:"logit_scale"`
-	ResidualMultiple *float64        `json:"residual_multiplier"`
-}
 
 // ReadConfig reads dir/config.json and the stop ids of dir/generation_config.json,
 // which is optional. Architectures and options that would need other arithmetic
 // are refused by name.
-func ReadConfig(dir string) (Config, error) { return ReadConfigFS(os.DirFS(dir)) }
+//
+// Where the weights lie beside it, they say whether tensors are named with the
+// family's base prefix.
+func ReadConfig(dir string) (Config, error) {
+	c, err := ReadConfigFS(os.DirFS(dir))
+	if err != nil {
+		return Config{}, err
+	}
+	if names, err := weights.List(dir); err == nil {
+		c.locate(names)
+	} // whoever needs the weights opens them and says what is wrong
+	return c, nil
+}
 
 // ReadConfigFS reads the configuration among the files of a model, as
-// ReadConfig does.
+// ReadConfig does, but for the weights.
 func ReadConfigFS(files fs.FS) (Config, error) {
 	if files == nil {
 		return Config{}, errors.New("reading model configuration: no model is given")
@@ -170,79 +157,30 @@ func ReadConfigFS(files fs.FS) (Config, error) {
 
 // ParseConfig reads the bytes of a config.json.
 func ParseConfig(raw []byte) (Config, error) {
-	var r rawConfig
+	f, raw, err := recognize(raw)
+	if err != nil {
+		return Config{}, err
+	}
+	r := f.defaults
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return Config{}, err
 	}
 	if err := r.refuse(); err != nil {
 		return Config{}, err
 	}
-	c := Config{
-		Family: "llama", Gated: true, Norms: llamaNorms,
-		VocabSize: r.VocabSize, Hidden: r.Hidden, Intermediate: r.Intermediate, Layers: r.Layers,
-		Heads: r.Heads, KVHeads: r.Heads, MaxPositions: r.MaxPositions,
-		Eps: 1e-6, RopeTheta: 10000,
-	}
-	if r.KVHeads != nil {
-		c.KVHeads = *r.KVHeads
-	}
-	if r.Eps != nil {
-		c.Eps = *r.Eps
-	}
-	if r.Tied != nil {
-		c.Tied = *r.Tied
-	}
-	if r.RopeTheta != nil {
-		c.RopeTheta = *r.RopeTheta
-	}
-	if c.MaxPositions == 0 {
-		c.MaxPositions = 2048
-	}
-	if r.HeadDim != nil {
-		c.HeadDim = *r.HeadDim
-	} else if c.Heads > 0 && c.Hidden%c.Heads == 0 {
-		c.HeadDim = c.Hidden / c.Heads
-	}
-	if err := c.check(); err != nil {
+	c := r.config(f)
+	if err := f.read(&c, r); err != nil {
 		return Config{}, err
 	}
-	if err := c.readRope(r); err != nil {
+	if err := c.check(); err != nil {
 		return Config{}, err
 	}
 	return c, c.readIDs(r)
 }
 
-// refuse names what this decoder does not compute.
-func (r rawConfig) refuse() error {
-	switch {
-	case r.ModelType != "llama" && r.ModelType != "":
-		return fmt.Errorf("model_type %q is not supported: pipe computes the llama architecture", r.ModelType)
-	case r.ModelType == "" && !slices.Contains(r.Architectures, "LlamaForCausalLM"):
-		return fmt.Errorf("model_type is missing and architectures does not name LlamaForCausalLM")
-	case len(r.Architectures) > 0 && !slices.Contains(r.Architectures, "LlamaForCausalLM"):
-		return fmt.Errorf("architectures %s is not supported: pipe computes LlamaForCausalLM", strings.Join(r.Architectures, ", "))
-	case r.Activation != "" && r.Activation != "silu" && r.Activation != "swish":
-		return fmt.Errorf("hidden_act %q is not supported: llama models use \"silu\"", r.Activation)
-	case r.AttentionBias:
-		return fmt.Errorf("attention_bias: true is not supported")
-	case r.MLPBias:
-		return fmt.Errorf("mlp_bias: true is not supported")
-	case r.RopeInterleaved:
-		return fmt.Errorf("rope_interleaved: true is not supported")
-	case r.PartialRotary != nil && *r.PartialRotary != 1:
-		return fmt.Errorf("partial_rotary_factor %g is not supported", *r.PartialRotary)
-	case r.SlidingWindow != nil:
-		return fmt.Errorf("sliding_window %d is not supported", *r.SlidingWindow)
-	case r.LogitScale != nil && *r.LogitScale != 1:
-		return fmt.Errorf("logit_scale %g is not supported", *r.LogitScale)
-	case r.ResidualMultiple != nil && *r.ResidualMultiple != 1:
-		return fmt.Errorf("residual_multiplier %g is not supported", *r.ResidualMultiple)
-	}
-	return nil
-}
-
-// check bounds every size.
+// check bounds every size and every factor.
 func (c Config) check() error {
+	key := c.family().key
 	sizes := []struct {
 		name     string
 		got, max int
@@ -257,82 +195,22 @@ func (c Config) check() error {
 	}
 	for _, s := range sizes {
 		if s.got < 1 || s.got > s.max {
-			return fmt.Errorf("%s is %d, want 1 to %d", s.name, s.got, s.max)
+			return fmt.Errorf("%s is %d, want 1 to %d", key(s.name), s.got, s.max)
 		}
 	}
 	switch {
 	case c.Heads%c.KVHeads != 0:
 		return fmt.Errorf("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.Heads, c.KVHeads)
 	case c.HeadDim == 0:
-		return fmt.Errorf("hidden_size %d is not a multiple of num_attention_heads %d and head_dim is absent", c.Hidden, c.Heads)
+		return fmt.Errorf("%s %d is not a multiple of %s %d and head_dim is absent", key("hidden_size"), c.Hidden, key("num_attention_heads"), c.Heads)
 	case c.HeadDim < 2 || c.HeadDim > 4096 || c.HeadDim%2 != 0:
 		return fmt.Errorf("head_dim is %d, want an even number from 2 to 4096", c.HeadDim)
 	case !(c.Eps > 0 && c.Eps < 1):
-		return fmt.Errorf("rms_norm_eps is %g, want between 0 and 1", c.Eps)
-	case !(c.RopeTheta >= 1 && c.RopeTheta <= 1e12):
+		return fmt.Errorf("%s is %g, want between 0 and 1", key("rms_norm_eps"), c.Eps)
+	case !(c.RopeTheta >= 1 && c.RopeTheta <= maxTheta):
 		return fmt.Errorf("rope_theta is %g, want 1 to 1e12", c.RopeTheta)
 	}
 	return nil
-}
-
-// readIDs reads the special ids.
-func (c *Config) readIDs(r rawConfig) error {
-	stop, err := idList(r.EOS, c.VocabSize)
-	if err != nil {
-		return fmt.Errorf("eos_token_id: %w", err)
-	}
-	c.Stop = sortedIDs(stop)
-	bos, err := idList(r.BOS, c.VocabSize)
-	if err != nil {
-		return fmt.Errorf("bos_token_id: %w", err)
-	}
-	c.BOS = -1
-	if len(bos) > 0 {
-		c.BOS = bos[0]
-	}
-	return nil
-}
-
-// idList reads null, an id or a list of ids. Ids outside the vocabulary, which
-// some published configurations hold, are dropped: they can never be sampled.
-func idList(raw json.RawMessage, vocab int) ([]int32, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
-	}
-	var many []int64
-	if err := json.Unmarshal(raw, &many); err != nil {
-		var one int64
-		if err := json.Unmarshal(raw, &one); err != nil {
-			return nil, fmt.Errorf("want an id or a list of ids")
-		}
-		many = []int64{one}
-	}
-	var ids []int32
-	for _, id := range many {
-		if id >= 0 && id < int64(vocab) {
-			ids = append(ids, int32(id))
-		}
-	}
-	return ids, nil
-}
-
-func sortedIDs(ids []int32) []int32 {
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// readBounded reads a small file of a model.
-func readBounded(files fs.FS, name string) ([]byte, error) {
-	f, err := files.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err == nil && len(raw) > maxConfigBytes {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxConfigBytes)
-	}
-	return raw, err
 }
 
 // Params returns the number of weights, the head counted once when tied.
@@ -348,7 +226,8 @@ func (c Config) Params() int64 {
 	return n
 }
 
-// attnScale is the factor on attention scores, 1/sqrt(HeadDim).
+// attnScale is the factor on attention scores, 1/sqrt(HeadDim) unless AttnScale
+// says otherwise.
 func (c Config) attnScale() float32 {
 	if c.AttnScale != 0 {
 		return float32(c.AttnScale)

@@ -2,6 +2,7 @@ package decoder
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
@@ -36,7 +37,11 @@ func Load(dir string, threads int, use Use) (*Model, error) {
 // FromWeights builds a model of configuration c from an open weight directory,
 // which may be closed afterwards.
 func FromWeights(c Config, w *weights.Dir, threads int, use Use) (*Model, error) {
-	l := loader{c: c, w: w, threads: threads, use: use}
+	files, err := c.Oriented(w)
+	if err != nil {
+		return nil, err
+	}
+	l := loader{c: c, w: files, threads: threads, use: use}
 	for _, t := range c.Tensors() {
 		if err := l.check(t); err != nil {
 			return nil, err
@@ -48,7 +53,7 @@ func FromWeights(c Config, w *weights.Dir, threads int, use Use) (*Model, error)
 // loader reads a model's weights.
 type loader struct {
 	c       Config
-	w       *weights.Dir
+	w       Files
 	threads int
 	use     Use
 }
@@ -62,8 +67,13 @@ func (l loader) check(t Tensor) error {
 	if err != nil {
 		return err
 	}
-	if fmt.Sprint(got) != fmt.Sprint(t.Shape) {
-		return fmt.Errorf("tensor %s has shape %v; config.json implies %v", t.Name, got, t.Shape)
+	if !slices.Equal(got, t.Shape) {
+		stored := slices.Clone(t.Shape)
+		if l.w.Flipped(t.Name) {
+			slices.Reverse(got)
+			slices.Reverse(stored)
+		}
+		return fmt.Errorf("tensor %s has shape %v; config.json implies %v", t.Name, got, stored)
 	}
 	return nil
 }
@@ -112,7 +122,7 @@ func (l loader) block(b *layer, i int) (err error) {
 			continue
 		}
 		out, in := c.projShape(p)
-		path := c.modulePath(i, p)
+		path := c.linearPath(i, p)
 		if b.lin[p], err = l.linear(path+".weight", out, in); err != nil {
 			return err
 		}

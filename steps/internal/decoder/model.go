@@ -40,6 +40,7 @@ type Tensor struct {
 
 // Tensors lists every weight of the architecture: embeddings, blocks in order
 // (as a block op takes them), final norm, and the head unless it is tied.
+// Matrices of linears are [Out, In]; FileShape is how files hold them.
 func (c Config) Tensors() []Tensor {
 	n := c.names()
 	list := []Tensor{{n.embed, []int{c.VocabSize, c.Hidden}}}
@@ -79,13 +80,10 @@ func (c Config) blockTensors(i int) []Tensor {
 			continue
 		}
 		out, in := c.projShape(p)
-		shape := []int{out, in}
-		if c.names().transposed {
-			shape = []int{in, out}
-		}
-		list = append(list, Tensor{c.modulePath(i, p) + ".weight", shape})
+		path := c.linearPath(i, p)
+		list = append(list, Tensor{path + ".weight", []int{out, in}})
 		if c.Bias[p] {
-			list = append(list, Tensor{c.modulePath(i, p) + ".bias", []int{out}})
+			list = append(list, Tensor{path + ".bias", []int{out}})
 		}
 	}
 	return list
@@ -104,6 +102,8 @@ func (c Config) normWidth(slot int) int {
 type Module struct {
 	Path    string
 	Out, In int
+	// Tensor is the name of its matrix in the model's files.
+	Tensor string
 }
 
 // Modules lists the linears of all blocks in order. The head is not among them.
@@ -113,7 +113,7 @@ func (c Config) Modules() []Module {
 		for p := range numProj {
 			if c.hasProj(p) {
 				out, in := c.projShape(p)
-				list = append(list, Module{c.modulePath(i, p), out, in})
+				list = append(list, Module{c.modulePath(i, p), out, in, c.linearPath(i, p) + ".weight"})
 			}
 		}
 	}
@@ -154,9 +154,9 @@ func FromTensors(c Config, get func(name string) []float32) (*Model, error) {
 				continue
 			}
 			out, in := c.projShape(p)
-			b.lin[p] = raw{out, in, get(c.modulePath(i, p) + ".weight")}
+			b.lin[p] = raw{out, in, get(c.linearPath(i, p) + ".weight")}
 			if c.Bias[p] {
-				b.bias[p] = get(c.modulePath(i, p) + ".bias")
+				b.bias[p] = get(c.linearPath(i, p) + ".bias")
 			}
 		}
 	}

@@ -1,72 +1,10 @@
 package decoder
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
 
 	"github.com/pipe-run/pipe/steps/internal/kernel"
 )
-
-// rawRope is rope_scaling or rope_parameters.
-type rawRope struct {
-	Kind           string   `json:"rope_type"`
-	OldKind        string   `json:"type"`
-	Theta          *float64 `json:"rope_theta"`
-	Factor         float64  `json:"factor"`
-	Low            float64  `json:"low_freq_factor"`
-	High           float64  `json:"high_freq_factor"`
-	Original       float64  `json:"original_max_position_embeddings"`
-	PartialRotary  *float64 `json:"partial_rotary_factor"`
-	AttentionScale *float64 `json:"attention_factor"`
-}
-
-// readRope takes the rotary settings from whichever spelling is present.
-func (c *Config) readRope(r rawConfig) error {
-	name, raw := "rope_parameters", r.RopeParameters
-	if len(raw) == 0 || string(raw) == "null" {
-		name, raw = "rope_scaling", r.RopeScaling
-	}
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil
-	}
-	var p rawRope
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if p.Theta != nil {
-		c.RopeTheta = *p.Theta
-	}
-	if !(c.RopeTheta >= 1 && c.RopeTheta <= 1e12) {
-		return fmt.Errorf("%s: rope_theta is %g, want 1 to 1e12", name, c.RopeTheta)
-	}
-	if p.PartialRotary != nil && *p.PartialRotary != 1 {
-		return fmt.Errorf("%s: partial_rotary_factor %g is not supported", name, *p.PartialRotary)
-	}
-	if p.Kind == "" {
-		p.Kind = p.OldKind
-	}
-	return c.setScaling(name, p)
-}
-
-func (c *Config) setScaling(name string, p rawRope) error {
-	switch p.Kind {
-	case "", "default":
-		return nil
-	case "linear":
-		if !(p.Factor >= 1) || math.IsInf(p.Factor, 0) {
-			return fmt.Errorf("%s: factor is %g, want at least 1", name, p.Factor)
-		}
-	case "llama3":
-		if !(p.Factor >= 1 && p.Low > 0 && p.High > p.Low && p.Original >= 1) || math.IsInf(p.Factor+p.High+p.Original, 0) {
-			return fmt.Errorf("%s: llama3 wants factor >= 1, 0 < low_freq_factor < high_freq_factor and original_max_position_embeddings", name)
-		}
-	default:
-		return fmt.Errorf("%s: rope_type %q is not supported: want default, linear or llama3", name, p.Kind)
-	}
-	c.Rope = &RopeScaling{Kind: p.Kind, Factor: p.Factor, LowFreqFactor: p.Low, HighFreqFactor: p.High, OriginalPosition: p.Original}
-	return nil
-}
 
 // inverseFrequencies returns theta^(-2i/HeadDim) for i < HeadDim/2, rescaled as
 // Rope says. The llama3 rule keeps short wavelengths, divides long ones by
