@@ -11,7 +11,6 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
-	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
@@ -116,13 +115,11 @@ func (f *forecast) adapted() error {
 	if f.p.LoRA == nil {
 		return nil
 	}
-	modules, err := lora.Match(f.p.LoRA.Targets, all)
+	design, err := f.p.LoRA.spec().Plan(f.cfg)
 	if err != nil {
-		return &pipeline.FieldError{Field: "lora.targets", Err: err}
+		return err
 	}
-	for _, m := range modules {
-		f.adapter += float64(f.p.LoRA.Rank * (m.In + m.Out))
-	}
+	f.adapter = float64(design.Params())
 	return nil
 }
 

@@ -84,7 +84,7 @@ func TestEstimateCountsProducts(t *testing.T) {
 
 func TestEstimateBlamesTheParameter(t *testing.T) {
 	p := loraParams()
-	p.LoRA.Targets = Targets{"no_proj"}
+	p.LoRA.Targets.Names = []string{"no_proj"}
 	if _, err := forecastOf(t, inputs(t), p); err == nil || !strings.Contains(err.Error(), `lora.targets: no linear layer is called "no_proj"`) {
 		t.Errorf("got %v", err)
 	}

@@ -65,7 +65,7 @@ func TestMistakes(t *testing.T) {
 			r.AttentionMask[1] = 0
 			in["tokens"] = writeTokens(t, []dataset.Row{r}, false)
 		},
-		`no linear layer is called "k_pro"`: func(in map[string]string, p *Params) { p.LoRA.Targets = Targets{"q_proj", "k_pro"} },
+		`no linear layer is called "k_pro"`: func(in map[string]string, p *Params) { p.LoRA.Targets.Names = []string{"q_proj", "k_pro"} },
 		"lora.rank: 17 is above the width of model.layers.0.self_attn.k_proj, a 16×32 matrix": func(in map[string]string, p *Params) {
 			p.LoRA.Rank = 17
 		},

@@ -37,45 +37,6 @@ type Params struct {
 	CheckpointEvery int `json:"checkpointEvery"`
 }
 
-// LoRA is a low-rank adapter to be trained.
-type LoRA struct {
-	Rank    int     `json:"rank"`
-	Alpha   float64 `json:"alpha"`
-	Targets Targets `json:"targets"`
-}
-
-// Targets are names of linear layers; none means all but the output head.
-type Targets []string
-
-// allLinear is how all targets are written.
-const allLinear = "all-linear"
-
-// UnmarshalJSON reads "all-linear" or a list of names.
-func (t *Targets) UnmarshalJSON(b []byte) error {
-	var all string
-	if json.Unmarshal(b, &all) == nil {
-		*t = nil
-		if all != allLinear {
-			return fmt.Errorf("targets %q: want %q or a list of names", all, allLinear)
-		}
-		return nil
-	}
-	var names []string
-	if err := json.Unmarshal(b, &names); err != nil || len(names) == 0 {
-		return fmt.Errorf("targets: want %q or a list of names", allLinear)
-	}
-	*t = names
-	return nil
-}
-
-// MarshalJSON writes what UnmarshalJSON reads.
-func (t Targets) MarshalJSON() ([]byte, error) {
-	if t == nil {
-		return json.Marshal(allLinear)
-	}
-	return json.Marshal([]string(t))
-}
-
 // Warmup is a number of updates, or a share of all updates.
 type Warmup struct {
 	Updates int
@@ -142,10 +103,6 @@ func (p *Params) check() error {
 		return bad("init", "%q is not pretrained or random", p.Init)
 	case p.Method == "full" && dtypes[p.DType] == "":
 		return bad("dtype", "%q is not f32, bf16 or f16", p.DType)
-	case p.LoRA != nil && p.LoRA.Rank < 1:
-		return bad("lora.rank", "%d is below 1", p.LoRA.Rank)
-	case p.LoRA != nil && !(p.LoRA.Alpha > 0):
-		return bad("lora.alpha", "%g is not above 0", p.LoRA.Alpha)
 	case p.Epochs < 0 || p.MaxUpdates < 0 || p.CheckpointEvery < 0 || p.Warmup.Updates < 0:
 		return bad("epochs", "counts cannot be negative")
 	case p.BatchSize < 1:
@@ -158,6 +115,9 @@ func (p *Params) check() error {
 		return bad("warmup.ratio", "%g is not between 0 and 1", p.Warmup.Ratio)
 	case p.Numerics != "f32":
 		return bad("numerics", "%q is not f32", p.Numerics)
+	}
+	if err := p.LoRA.check(); err != nil {
+		return err
 	}
 	switch optim.Decay(p.Schedule) {
 	case optim.Constant, optim.Linear, optim.Cosine:

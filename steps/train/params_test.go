@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/lora"
 )
 
 func TestParamsReadWhatTheSchemaGives(t *testing.T) {
 	for text, want := range map[string]Params{
 		`{"lora":{"rank":8,"alpha":16,"targets":"all-linear"},"warmup":{"ratio":0.03}}`: {LoRA: &LoRA{Rank: 8, Alpha: 16}, Warmup: Warmup{Ratio: 0.03}},
-		`{"lora":{"rank":8,"alpha":16,"targets":["q_proj"]},"warmup":12}`:               {LoRA: &LoRA{Rank: 8, Alpha: 16, Targets: Targets{"q_proj"}}, Warmup: Warmup{Updates: 12}},
+		`{"lora":{"rank":8,"alpha":16,"targets":["q_proj"]},"warmup":12}`:               {LoRA: &LoRA{Rank: 8, Alpha: 16, Targets: lora.Selector{Names: []string{"q_proj"}}}, Warmup: Warmup{Updates: 12}},
 	} {
 		p, err := pipeline.DecodeParams[Params]([]byte(text))
 		a, _ := json.Marshal(p)
@@ -21,7 +22,7 @@ func TestParamsReadWhatTheSchemaGives(t *testing.T) {
 			t.Errorf("%s: %s, want %s, %v", text, a, b, err)
 		}
 	}
-	for _, text := range []string{`{"lora":{"targets":"some"}}`, `{"lora":{"targets":[]}}`, `{"warmup":"x"}`, `{"warmup":{"share":1}}`, `{"sede":1}`} {
+	for _, text := range []string{`{"lora":{"targets":3}}`, `{"lora":{"targets":[]}}`, `{"warmup":"x"}`, `{"warmup":{"share":1}}`, `{"sede":1}`} {
 		if _, err := pipeline.DecodeParams[Params]([]byte(text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}

@@ -36,7 +36,7 @@ func TestOutputIsAdapterWithProvenance(t *testing.T) {
 	j := newJob(t, inputs(t), "adapter")
 	p := loraParams()
 	p.MaxUpdates = 2
-	p.LoRA.Targets = Targets{"v_proj", "q_proj"}
+	p.LoRA.Targets.Names = []string{"v_proj", "q_proj"}
 	files := j.must(t, p)
 	want := []string{"README.md", "adapter_config.json", "adapter_model.safetensors", "pipe.json", "training.jsonl"}
 	for _, name := range want {

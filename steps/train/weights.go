@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -39,21 +38,13 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 		}
 		return w, nil
 	}
-	modules, err := lora.Match(p.LoRA.Targets, cfg.Modules())
+	design, err := p.LoRA.spec().Plan(cfg)
 	if err != nil {
-		return nil, &pipeline.FieldError{Field: "lora.targets", Err: err}
-	}
-	for _, m := range modules {
-		if width := min(m.In, m.Out); p.LoRA.Rank > width {
-			return nil, &pipeline.FieldError{Field: "lora.rank", Err: fmt.Errorf("%d is above the width of %s, a %d×%d matrix", p.LoRA.Rank, m.Path, m.Out, m.In)}
-		}
-	}
-	if w.lora, err = lora.New(modules, slices.Clone(p.LoRA.Targets), p.LoRA.Rank, p.LoRA.Alpha, false); err != nil {
 		return nil, err
 	}
-	w.adapt = map[string]decoder.Adapt{}
-	for _, m := range modules {
-		w.adapt[m.Path] = decoder.Adapt{Rank: p.LoRA.Rank, Scale: w.lora.Pairs[m.Path].Scale}
+	w.lora, w.adapt = design.New(), map[string]decoder.Adapt{}
+	for _, m := range design.Targets {
+		w.adapt[m.Path] = decoder.Adapt{Rank: m.Rank, Scale: m.Scale}
 	}
 	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)

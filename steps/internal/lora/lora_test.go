@@ -70,14 +70,7 @@ func model(t *testing.T, dtype tensor.DType) (string, decoder.Config) {
 // adapter returns a random adapter for c.
 func adapter(t *testing.T, c decoder.Config, targets ...string) *Adapter {
 	t.Helper()
-	modules, err := Match(targets, c.Modules())
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := New(modules, targets, 4, 8, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := build(t, c, Spec{Selection: Selection{Targets: Selector{Names: targets}}, Rank: 4, Alpha: 8})
 	r := rand.New(rand.NewPCG(2, 2))
 	for _, path := range a.Modules() {
 		p := a.Pairs[path]
@@ -88,6 +81,16 @@ func adapter(t *testing.T, c decoder.Config, targets ...string) *Adapter {
 		}
 	}
 	return a
+}
+
+// build returns an adapter of zeros.
+func build(t *testing.T, c decoder.Config, s Spec) *Adapter {
+	t.Helper()
+	d, err := s.Plan(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.New()
 }
 
 func TestWriteRead(t *testing.T) {
@@ -124,22 +127,6 @@ func TestWriteRead(t *testing.T) {
 	}
 	if len(keys) != 20 || !slices.IsSorted(keys) {
 		t.Errorf("keys %v: want 20, sorted", keys)
-	}
-}
-
-func TestMatch(t *testing.T) {
-	_, c := model(t, tensor.F32)
-	for _, all := range [][]string{nil, {AllLinear}} {
-		if got, err := Match(all, c.Modules()); err != nil || len(got) != 14 {
-			t.Errorf("%v: %d modules, %v", all, len(got), err)
-		}
-	}
-	if got, err := Match([]string{"mlp.up_proj"}, c.Modules()); err != nil || len(got) != 2 {
-		t.Errorf("%v, %v", got, err)
-	}
-	_, err := Match([]string{"q_proj", "proj"}, c.Modules())
-	if err == nil || !strings.Contains(err.Error(), `"proj"`) || !strings.Contains(err.Error(), "down_proj, gate_proj") {
-		t.Errorf("error %v", err)
 	}
 }
 
@@ -328,10 +315,7 @@ func TestMergeEqualsAdapter(t *testing.T) {
 
 func TestZeroAdapterIsTheBase(t *testing.T) {
 	dir, c := model(t, tensor.F32)
-	a, err := New(c.Modules(), nil, 3, 6, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := build(t, c, Spec{Rank: 3, Alpha: 6})
 	if !slices.Equal(logits(t, dir, a), logits(t, dir, nil)) {
 		t.Error("an adapter with B = 0 changes the logits")
 	}

@@ -6,76 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
-
-// AllLinear targets every linear layer but the head.
-const AllLinear = "all-linear"
-
-// Match returns the modules that a list of targets names, in model order: a
-// target is a module's path or the end of one after a dot, such as "q_proj".
-// No targets, or AllLinear alone, are all modules. A target that names nothing
-// is an error that lists what could be named.
-func Match(targets []string, modules []decoder.Module) ([]decoder.Module, error) {
-	if len(targets) == 0 || (len(targets) == 1 && targets[0] == AllLinear) {
-		return modules, nil
-	}
-	used := make([]bool, len(targets))
-	var list []decoder.Module
-	for _, m := range modules {
-		hit := false
-		for i, t := range targets {
-			if m.Path == t || strings.HasSuffix(m.Path, "."+t) {
-				hit, used[i] = true, true
-			}
-		}
-		if hit {
-			list = append(list, m)
-		}
-	}
-	for i, ok := range used {
-		if !ok {
-			return nil, fmt.Errorf("no linear layer is called %q: the model has %s", targets[i], strings.Join(leaves(modules), ", "))
-		}
-	}
-	return list, nil
-}
-
-// leaves are the last names of modules, sorted and once each.
-func leaves(modules []decoder.Module) []string {
-	var names []string
-	for _, m := range modules {
-		names = append(names, m.Path[strings.LastIndexByte(m.Path, '.')+1:])
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// New returns an adapter of one rank for all modules with zero weights.
-func New(modules []decoder.Module, targets []string, rank int, alpha float64, rsLoRA bool) (*Adapter, error) {
-	c := Config{Rank: rank, Alpha: alpha, RSLoRA: rsLoRA, Targets: targets}
-	if len(targets) == 0 || (len(targets) == 1 && targets[0] == AllLinear) {
-		c.Targets = leaves(modules)
-	}
-	slices.Sort(c.Targets)
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	_, scale := c.For("")
-	a := &Adapter{Config: c, Pairs: map[string]Pair{}}
-	for _, m := range modules {
-		a.Pairs[m.Path] = Pair{
-			A: make([]float32, rank*m.In), B: make([]float32, m.Out*rank),
-			In: m.In, Out: m.Out, Rank: rank, Scale: scale,
-		}
-	}
-	return a, nil
-}
 
 // Card is what the model card of an adapter says.
 type Card struct {

@@ -137,10 +137,11 @@ func Adapter(tb testing.TB, model string, spread float32) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a, err := lora.New(c.Modules(), nil, 4, 8, false)
+	design, err := lora.Spec{Rank: 4, Alpha: 8}.Plan(c)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	a := design.New()
 	for i, path := range a.Modules() {
 		p := a.Pairs[path]
 		copy(p.A, noise(11, uint64(i), len(p.A), 0.5))
