@@ -75,9 +75,12 @@ func (tr *trainer) reset() error {
 		sizes = append(sizes, len(x))
 		decay = append(decay, len(tr.net.shapes[i]) > 1)
 	}
-	tr.opt = optim.NewAdamW(optim.AdamWConfig{
+	var err error
+	if tr.opt, err = optim.NewAdamW(optim.AdamWConfig{
 		Beta1: tr.p.Betas[0], Beta2: tr.p.Betas[1], Epsilon: tr.p.Epsilon, WeightDecay: tr.p.WeightDecay,
-	}, sizes, decay)
+	}, optim.Layout{Sizes: sizes, Decay: decay}); err != nil {
+		return err
+	}
 	tr.done, tr.validated, tr.log = 0, 0, nil
 	return tr.weights.initialise()
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/pipe-run/pipe/steps/internal/kernel"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
@@ -12,6 +13,25 @@ import (
 type AdamWConfig struct {
 	Beta1, Beta2, Epsilon float64
 	WeightDecay           float64
+}
+
+// step returns what all elements of tensor t have in common in update n,
+// counted from 1.
+func (c AdamWConfig) step(l *layout, t, n int, rate float64) kernel.AdamWStep {
+	own, keep := l.rate(t, rate, c.WeightDecay)
+	return kernel.AdamWStep{
+		Keep: keep, Rate: own / (1 - power(c.Beta1, n)), Root: math.Sqrt(1 - power(c.Beta2, n)),
+		Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
+	}
+}
+
+// steps returns step of every tensor.
+func (c AdamWConfig) steps(l *layout, n int, rate float64) []kernel.AdamWStep {
+	all := make([]kernel.AdamWStep, len(l.sizes))
+	for t := range all {
+		all[t] = c.step(l, t, n, rate)
+	}
+	return all
 }
 
 // AdamW is Adam with decoupled weight decay and bias correction (Loshchilov and
@@ -22,50 +42,33 @@ type AdamWConfig struct {
 //	m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²
 //	p ← p − rate/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
 type AdamW struct {
+	layout
 	cfg     AdamWConfig
-	decay   []bool
-	parts   []part
 	m, v    [][]float32
 	updates int
 }
 
-// NewAdamW returns an AdamW for tensors of the given sizes. Weight decay applies
-// to the tensors for which decay is true; a nil decay means all.
-func NewAdamW(cfg AdamWConfig, sizes []int, decay []bool) *AdamW {
-	a := &AdamW{cfg: cfg, decay: slices.Clone(decay), parts: parts(sizes)}
-	for _, n := range sizes {
-		a.m, a.v = append(a.m, make([]float32, n)), append(a.v, make([]float32, n))
+// NewAdamW returns an AdamW for the tensors of l. It fails only where l.Memory does.
+func NewAdamW(cfg AdamWConfig, l Layout) (*AdamW, error) {
+	a := &AdamW{layout: l.complete(), cfg: cfg}
+	var err error
+	if a.m, err = a.floats(); err != nil {
+		return nil, err
 	}
-	return a
+	if a.v, err = a.floats(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // Update implements Optimizer.
 func (a *AdamW) Update(threads int, rate float64, params, grads [][]float32) {
 	a.updates++
-	c1 := rate / (1 - power(a.cfg.Beta1, a.updates))
-	c2 := math.Sqrt(1 - power(a.cfg.Beta2, a.updates))
+	steps := a.cfg.steps(&a.layout, a.updates, rate)
 	tensor.Parallel(threads, len(a.parts), func(i int) {
 		t, lo, hi := a.parts[i].tensor, a.parts[i].lo, a.parts[i].hi
-		keep := 1.0
-		if a.decay == nil || a.decay[t] {
-			keep = 1 - float64(rate*a.cfg.WeightDecay)
-		}
-		a.update(keep, c1, c2, params[t][lo:hi], grads[t][lo:hi], a.m[t][lo:hi], a.v[t][lo:hi])
+		kernel.AdamW(params[t][lo:hi], grads[t][lo:hi], a.m[t][lo:hi], a.v[t][lo:hi], steps[t])
 	})
-}
-
-// update moves one chunk.
-func (a *AdamW) update(keep, c1, c2 float64, p, g, m, v []float32) {
-	b1, b2, eps := a.cfg.Beta1, a.cfg.Beta2, a.cfg.Epsilon
-	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
-	for i := range p {
-		gi := float64(g[i])
-		mi := float64(b1*float64(m[i])) + float64((1-b1)*gi)
-		vi := float64(b2*float64(v[i])) + float64((1-b2)*float64(gi*gi))
-		m[i], v[i] = float32(mi), float32(vi)
-		step := float64(c1*mi) / (math.Sqrt(vi)/c2 + eps)
-		p[i] = float32(float64(keep*float64(p[i])) - step)
-	}
 }
 
 // power returns xⁿ by n multiplications, the definition that every machine shares.

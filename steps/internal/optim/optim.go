@@ -1,5 +1,5 @@
-// Package optim updates parameters by their gradients: AdamW and SGD, clipping
-// by the global norm, and learning-rate schedules.
+// Package optim updates parameters by their gradients: AdamW, also with moments
+// of 8 bits, and SGD; clipping by the global norm, and learning-rate schedules.
 //
 // Equal gradients give equal bits on any machine and with any number of
 // threads: elements are independent of one another, sums are taken over fixed
@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/pipe-run/pipe/steps/internal/kernel"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
@@ -46,13 +47,18 @@ func parts(sizes []int) []part {
 	return p
 }
 
-// Norm returns the Euclidean norm of all tensors taken together.
-func Norm(threads int, tensors [][]float32) float64 {
+// partsOf splits tensors into chunks, in order.
+func partsOf(tensors [][]float32) []part {
 	sizes := make([]int, len(tensors))
 	for i, t := range tensors {
 		sizes[i] = len(t)
 	}
-	ps := parts(sizes)
+	return parts(sizes)
+}
+
+// Norm returns the Euclidean norm of all tensors taken together.
+func Norm(threads int, tensors [][]float32) float64 {
+	ps := partsOf(tensors)
 	sums := make([]float64, len(ps))
 	tensor.Parallel(threads, len(ps), func(i int) {
 		var s float64
@@ -80,19 +86,17 @@ func Clip(threads int, maxNorm float64, grads [][]float32) float64 {
 
 // Scale multiplies every element by factor.
 func Scale(threads int, factor float32, tensors [][]float32) {
-	tensor.Parallel(threads, len(tensors), func(i int) {
-		for j := range tensors[i] {
-			tensors[i][j] *= factor
-		}
+	ps := partsOf(tensors)
+	tensor.Parallel(threads, len(ps), func(i int) {
+		kernel.Scale(tensors[ps[i].tensor][ps[i].lo:ps[i].hi], factor)
 	})
 }
 
 // Accumulate adds src to dst, element by element.
 func Accumulate(threads int, dst, src [][]float32) {
-	tensor.Parallel(threads, len(dst), func(i int) {
-		d := dst[i]
-		for j, v := range src[i][:len(d)] {
-			d[j] += v
-		}
+	ps := partsOf(dst)
+	tensor.Parallel(threads, len(ps), func(i int) {
+		t, lo, hi := ps[i].tensor, ps[i].lo, ps[i].hi
+		kernel.Add(dst[t][lo:hi], src[t][lo:hi])
 	})
 }

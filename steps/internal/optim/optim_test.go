@@ -37,7 +37,7 @@ func equal(a, b [][]float32) bool { return slices.EqualFunc(a, b, slices.Equal) 
 //	m = 0.05, v = 0.0025; m̂ = 0.5, v̂ = 0.25; p = 0.99 − 0.1·1 = 0.89
 //	m = −0.055, v = 0.012475; m̂ = −0.28947…, v̂ = 0.62688…; p = 0.8811 + 0.0365603…
 func TestAdamWByHand(t *testing.T) {
-	a := NewAdamW(AdamWConfig{Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.1}, []int{1}, nil)
+	a := must(NewAdamW(AdamWConfig{Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.1}, Layout{Sizes: []int{1}}))
 	p := [][]float32{{1}}
 	for i, c := range []struct{ g, want float64 }{{0.5, 0.89}, {-1, 0.8811 + 0.1*(0.055/0.19)/math.Sqrt(0.012475/0.0199)}} {
 		a.Update(1, 0.1, p, [][]float32{{float32(c.g)}})
@@ -56,7 +56,7 @@ func TestAdamWAgainstReference(t *testing.T) {
 	for i, x := range p[0] {
 		ref[i] = float64(x)
 	}
-	a := NewAdamW(cfg, []int{300}, nil)
+	a := must(NewAdamW(cfg, Layout{Sizes: []int{300}}))
 	for n := 1; n <= 200; n++ {
 		g := random(uint64(n+5), 300)
 		a.Update(2, 1e-2, p, g)
@@ -77,9 +77,13 @@ func TestAdamWAgainstReference(t *testing.T) {
 }
 
 func TestDecaySkipsTensors(t *testing.T) {
+	l := Layout{Sizes: []int{1, 1}, Decay: []bool{true, false}}
+	c := AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.5}
 	for name, o := range map[string]Optimizer{
-		"adamw": NewAdamW(AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.5}, []int{1, 1}, []bool{true, false}),
-		"sgd":   NewSGD(SGDConfig{WeightDecay: 0.5}, []int{1, 1}, []bool{true, false}),
+		"adamw":     must(NewAdamW(c, l)),
+		"adamw8bit": must(NewAdamW8(c, l)),
+		"sgd":       must(NewSGD(SGDConfig{WeightDecay: 0.5}, l)),
+		"momentum":  must(NewSGD(SGDConfig{WeightDecay: 0.5, Momentum: 0.9}, l)),
 	} {
 		p := [][]float32{{2}, {2}}
 		o.Update(1, 0.1, p, [][]float32{{0}, {0}})
@@ -91,29 +95,73 @@ func TestDecaySkipsTensors(t *testing.T) {
 
 // TestSGDByHand: p = 1, g = 2 twice, μ = 0.5, rate 0.1: v = 2 and 3, p = 0.8 and 0.5.
 func TestSGDByHand(t *testing.T) {
-	s := NewSGD(SGDConfig{Momentum: 0.5}, []int{1}, nil)
-	p := [][]float32{{1}}
-	for _, want := range []float32{0.8, 0.5} {
-		s.Update(1, 0.1, p, [][]float32{{2}})
-		if math.Abs(float64(p[0][0]-want)) > 1e-7 {
+	for _, c := range []struct {
+		nesterov bool
+		want     []float32
+	}{
+		{false, []float32{0.8, 0.5}},
+		{true, []float32{0.7, 0.35}}, // moves by 2 + 0.5·2 and 2 + 0.5·3
+	} {
+		s := must(NewSGD(SGDConfig{Momentum: 0.5, Nesterov: c.nesterov}, Layout{Sizes: []int{1}}))
+		p := [][]float32{{1}}
+		for _, want := range c.want {
+			s.Update(1, 0.1, p, [][]float32{{2}})
+			if math.Abs(float64(p[0][0]-want)) > 1e-7 {
+				t.Errorf("nesterov %v: got %v, want %v", c.nesterov, p[0][0], want)
+			}
+		}
+	}
+}
+
+// TestSGDDecaysThroughTheGradient: p = 2, g = 0, λ = 0.5, μ = 0.9, rate 0.1, as
+// PyTorch has it: g = 1, v = 1, p = 1.9; g = 0.95, v = 1.85, p = 1.715.
+func TestSGDDecaysThroughTheGradient(t *testing.T) {
+	s := must(NewSGD(SGDConfig{Momentum: 0.9, WeightDecay: 0.5}, Layout{Sizes: []int{1}}))
+	p := [][]float32{{2}}
+	for _, want := range []float32{1.9, 1.715} {
+		s.Update(1, 0.1, p, [][]float32{{0}})
+		if math.Abs(float64(p[0][0]-want)) > 1e-6 {
 			t.Errorf("got %v, want %v", p[0][0], want)
 		}
 	}
 }
 
-func optimizers(sizes []int) map[string]func() Optimizer {
+// TestRates: a tensor's factor is as good as another learning rate.
+func TestRates(t *testing.T) {
+	sizes := []int{5000, 5000}
+	for name, build := range optimizers(Layout{Sizes: sizes, Rates: []float64{1, 16}}) {
+		p := random(1, sizes...)
+		q := clone(p)
+		a, b := build(), optimizers(Layout{Sizes: sizes})[name]()
+		g := random(2, sizes...)
+		a.Update(1, 0.01, p, g)
+		b.Update(1, 0.16, q, g)
+		if slices.Equal(p[0], q[0]) || !slices.Equal(p[1], q[1]) {
+			t.Errorf("%s: the factor 16 is not a rate 16 times as high", name)
+		}
+	}
+}
+
+func must[O Optimizer](o O, err error) O {
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
+func optimizers(l Layout) map[string]func() Optimizer {
+	c := AdamWConfig{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, WeightDecay: 0.1}
 	return map[string]func() Optimizer{
-		"adamw": func() Optimizer {
-			return NewAdamW(AdamWConfig{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, WeightDecay: 0.1}, sizes, nil)
-		},
-		"sgd":      func() Optimizer { return NewSGD(SGDConfig{Momentum: 0.9, WeightDecay: 0.1}, sizes, nil) },
-		"sgdPlain": func() Optimizer { return NewSGD(SGDConfig{}, sizes, nil) },
+		"adamw":     func() Optimizer { return must(NewAdamW(c, l)) },
+		"adamw8bit": func() Optimizer { return must(NewAdamW8(c, l)) },
+		"sgd":       func() Optimizer { return must(NewSGD(SGDConfig{Momentum: 0.9, WeightDecay: 0.1}, l)) },
+		"sgdPlain":  func() Optimizer { return must(NewSGD(SGDConfig{}, l)) },
 	}
 }
 
 func TestThreadsChangeNothing(t *testing.T) {
 	sizes := []int{3*chunk + 17, 5, chunk}
-	for name, make := range optimizers(sizes) {
+	for name, make := range optimizers(Layout{Sizes: sizes}) {
 		var want [][]float32
 		var norm float64
 		for _, threads := range []int{1, 2, 3, 7} {
@@ -136,7 +184,7 @@ func TestThreadsChangeNothing(t *testing.T) {
 
 func TestStateRoundTrip(t *testing.T) {
 	sizes := []int{chunk + 3, 4}
-	for name, make := range optimizers(sizes) {
+	for name, make := range optimizers(Layout{Sizes: sizes}) {
 		a, p := make(), random(1, sizes...)
 		for i := range uint64(3) {
 			a.Update(1, 0.1, p, random(i+2, sizes...))
@@ -166,11 +214,11 @@ func TestStateRoundTrip(t *testing.T) {
 
 func TestStateOfAnotherShapeIsRefused(t *testing.T) {
 	var buf bytes.Buffer
-	NewAdamW(AdamWConfig{}, []int{4, 2}, nil).WriteTo(&buf)
+	must(NewAdamW(AdamWConfig{}, Layout{Sizes: []int{4, 2}})).WriteTo(&buf)
 	for want, o := range map[string]Optimizer{
-		"of kind":          NewSGD(SGDConfig{Momentum: 1}, []int{4, 2}, nil),
-		"tensors 4":        NewAdamW(AdamWConfig{}, []int{4}, nil),
-		"tensor 1 of size": NewAdamW(AdamWConfig{}, []int{4, 3}, nil),
+		"of kind":          must(NewSGD(SGDConfig{Momentum: 1}, Layout{Sizes: []int{4, 2}})),
+		"tensors 4":        must(NewAdamW(AdamWConfig{}, Layout{Sizes: []int{4}})),
+		"tensor 1 of size": must(NewAdamW(AdamWConfig{}, Layout{Sizes: []int{4, 3}})),
 	} {
 		if _, err := o.ReadFrom(bytes.NewReader(buf.Bytes())); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -211,24 +259,60 @@ func TestSchedule(t *testing.T) {
 		i    int
 		want float64
 	}{
-		{Schedule{Constant, 1, 0, 10}, 0, 1},
-		{Schedule{Constant, 1, 4, 10}, 0, 0},
-		{Schedule{Constant, 1, 4, 10}, 3, 0.75},
-		{Schedule{Constant, 1, 4, 10}, 9, 1},
-		{Schedule{Linear, 1, 0, 10}, 0, 1},
-		{Schedule{Linear, 1, 2, 10}, 1, 0.5},
-		{Schedule{Linear, 1, 2, 10}, 2, 1},
-		{Schedule{Linear, 1, 2, 10}, 6, 0.5},
-		{Schedule{Linear, 1, 2, 10}, 10, 0},
-		{Schedule{Cosine, 1, 0, 10}, 0, 1},
-		{Schedule{Cosine, 1, 2, 10}, 4, 0.8535533905932737},
-		{Schedule{Cosine, 1, 2, 10}, 6, 0.5},
-		{Schedule{Cosine, 2, 2, 10}, 8, 2 * 0.14644660940672627},
-		{Schedule{Cosine, 1, 2, 10}, 12, 0},
-		{Schedule{Cosine, 1, 10, 10}, 10, 1},
+		{Schedule{Constant, 1, 0, 10, 0, 0}, 0, 1},
+		{Schedule{Constant, 1, 4, 10, 0, 0}, 0, 0},
+		{Schedule{Constant, 1, 4, 10, 0, 0}, 3, 0.75},
+		{Schedule{Constant, 1, 4, 10, 0, 0}, 9, 1},
+		{Schedule{Linear, 1, 0, 10, 0, 0}, 0, 1},
+		{Schedule{Linear, 1, 2, 10, 0, 0}, 1, 0.5},
+		{Schedule{Linear, 1, 2, 10, 0, 0}, 2, 1},
+		{Schedule{Linear, 1, 2, 10, 0, 0}, 6, 0.5},
+		{Schedule{Linear, 1, 2, 10, 0, 0}, 10, 0},
+		{Schedule{Cosine, 1, 0, 10, 0, 0}, 0, 1},
+		{Schedule{Cosine, 1, 2, 10, 0, 0}, 4, 0.8535533905932737},
+		{Schedule{Cosine, 1, 2, 10, 0, 0}, 6, 0.5},
+		{Schedule{Cosine, 2, 2, 10, 0, 0}, 8, 2 * 0.14644660940672627},
+		{Schedule{Cosine, 1, 2, 10, 0, 0}, 12, 0},
+		{Schedule{Cosine, 1, 10, 10, 0, 0}, 10, 1},
+		{Schedule{Linear, 1, 0, 10, 0, 0.2}, 5, 0.6},
+		{Schedule{Linear, 2, 0, 10, 0, 0.2}, 10, 0.4},
+		{Schedule{Cosine, 1, 2, 10, 0, 0.1}, 6, 0.55},
+		{Schedule{Cosine, 1, 2, 10, 0, 0.1}, 10, 0.1},
+		{Schedule{WSD, 1, 2, 10, 4, 0}, 1, 0.5},
+		{Schedule{WSD, 1, 2, 10, 4, 0}, 2, 1},
+		{Schedule{WSD, 1, 2, 10, 4, 0}, 6, 1},
+		{Schedule{WSD, 1, 2, 10, 4, 0}, 7, 0.75},
+		{Schedule{WSD, 1, 2, 10, 4, 0}, 9, 0.25},
+		{Schedule{WSD, 1, 2, 10, 4, 0.5}, 8, 0.75},
+		{Schedule{WSD, 1, 4, 10, 20, 0}, 7, 0.5}, // decays from the warm-up on
 	} {
 		if got := c.s.Rate(c.i); math.Abs(got-c.want) > 1e-12 {
 			t.Errorf("%+v at %d: %v, want %v", c.s, c.i, got, c.want)
+		}
+	}
+}
+
+// TestSteady: up to there a longer training has the same rates, and no further.
+func TestSteady(t *testing.T) {
+	for _, c := range []struct {
+		s    Schedule
+		want int
+	}{
+		{Schedule{Constant, 1, 3, 10, 0, 0}, 10},
+		{Schedule{WSD, 1, 3, 10, 4, 0}, 6},
+		{Schedule{WSD, 1, 8, 10, 4, 0}, 8},
+		{Schedule{Linear, 1, 3, 10, 0, 0}, 3},
+		{Schedule{Cosine, 1, 30, 10, 0, 0}, 10},
+	} {
+		if got := c.s.Steady(); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.s, got, c.want)
+		}
+		longer := c.s
+		longer.Updates *= 2
+		for i := range c.want {
+			if c.s.Rate(i) != longer.Rate(i) {
+				t.Errorf("%+v: update %d has another rate when training is longer", c.s, i)
+			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package optim
 
 import (
 	"io"
-	"slices"
 
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
@@ -10,28 +9,27 @@ import (
 // SGDConfig holds the constants of SGD.
 type SGDConfig struct {
 	Momentum, WeightDecay float64
+	Nesterov              bool // needs a momentum
 }
 
-// SGD is stochastic gradient descent with momentum and decoupled weight decay:
+// SGD is stochastic gradient descent as PyTorch's SGD has it without dampening:
 //
-//	p ← p − rate·λ·p,  v ← μv + g,  p ← p − rate·v
+//	g ← g + λp,  v ← μv + g,  p ← p − rate·v        (Nesterov: p − rate·(g + μv))
 type SGD struct {
+	layout
 	cfg     SGDConfig
-	decay   []bool
-	parts   []part
 	v       [][]float32 // nil without momentum
 	updates int
 }
 
-// NewSGD returns an SGD for tensors of the given sizes; decay is as for NewAdamW.
-func NewSGD(cfg SGDConfig, sizes []int, decay []bool) *SGD {
-	s := &SGD{cfg: cfg, decay: slices.Clone(decay), parts: parts(sizes)}
+// NewSGD returns an SGD for the tensors of l. It fails only where l.Memory does.
+func NewSGD(cfg SGDConfig, l Layout) (*SGD, error) {
+	s := &SGD{layout: l.complete(), cfg: cfg}
+	var err error
 	if cfg.Momentum != 0 {
-		for _, n := range sizes {
-			s.v = append(s.v, make([]float32, n))
-		}
+		s.v, err = s.floats()
 	}
-	return s
+	return s, err
 }
 
 // Update implements Optimizer.
@@ -39,21 +37,35 @@ func (s *SGD) Update(threads int, rate float64, params, grads [][]float32) {
 	s.updates++
 	tensor.Parallel(threads, len(s.parts), func(i int) {
 		t, lo, hi := s.parts[i].tensor, s.parts[i].lo, s.parts[i].hi
-		keep := 1.0
-		if s.decay == nil || s.decay[t] {
-			keep = 1 - float64(rate*s.cfg.WeightDecay)
+		own, decay := float64(rate*s.rates[t]), s.cfg.WeightDecay
+		if !s.decay[t] {
+			decay = 0
 		}
 		p, g := params[t][lo:hi], grads[t][lo:hi]
-		for j := range p {
-			move := float64(g[j])
-			if s.v != nil {
-				v := s.v[t][lo:hi]
-				move += float64(s.cfg.Momentum * float64(v[j]))
-				v[j] = float32(move)
+		if s.v == nil {
+			for j := range p {
+				move := float64(g[j]) + float64(decay*float64(p[j]))
+				p[j] = float32(float64(p[j]) - float64(own*move))
 			}
-			p[j] = float32(float64(keep*float64(p[j])) - float64(rate*move))
+			return
 		}
+		s.momentum(own, decay, p, g, s.v[t][lo:hi])
 	})
+}
+
+// momentum moves one chunk.
+func (s *SGD) momentum(rate, decay float64, p, g, v []float32) {
+	mu := s.cfg.Momentum
+	g, v = g[:len(p)], v[:len(p)]
+	for j := range p {
+		gj := float64(g[j]) + float64(decay*float64(p[j]))
+		move := float64(mu*float64(v[j])) + gj
+		v[j] = float32(move)
+		if s.cfg.Nesterov {
+			move = gj + float64(mu*move)
+		}
+		p[j] = float32(float64(p[j]) - float64(rate*move))
+	}
 }
 
 // Updates implements Optimizer.

@@ -8,14 +8,15 @@ import (
 	"slices"
 )
 
-// A State is what training must remember: a number of updates and tensors of
-// known sizes. Its layout is kind (8 bytes), updates, number of tensors, then
-// each tensor's length and its elements; integers are 64-bit and all is
-// little-endian.
+// A State is what training must remember: a number of updates, and tensors and
+// codes of known sizes. Its layout is kind (8 bytes), updates, number of
+// tensors, then each tensor's length and its elements, then each code's length
+// and its bytes; integers are 64-bit and all is little-endian.
 type State struct {
 	Kind    string
 	Updates *int
 	Tensors [][]float32
+	Codes   [][]uint8
 }
 
 // WriteTo implements io.WriterTo.
@@ -41,6 +42,10 @@ func (s State) WriteTo(w io.Writer) (n int64, err error) {
 			}
 			put(buf)
 		}
+	}
+	for _, c := range s.Codes {
+		integer(len(c))
+		put(c)
 	}
 	return n, err
 }
@@ -86,6 +91,14 @@ func (s State) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 		if err != nil {
 			return n, fmt.Errorf("reading %s state: %w", s.Kind, err)
+		}
+	}
+	for i, c := range s.Codes {
+		expect(fmt.Sprintf("code %d of size", i), len(c))
+		if err == nil {
+			var k int
+			k, err = io.ReadFull(r, c)
+			n += int64(k)
 		}
 	}
 	if err != nil {
