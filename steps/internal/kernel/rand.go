@@ -94,12 +94,17 @@ func (s *Stream) Shuffle(n int, swap func(i, j int)) {
 
 // philox mixes one counter in ten rounds.
 func philox(c [4]uint32, k [2]uint32) [4]uint32 {
+	c0, c1, c2, c3 := mix(c[0], c[1], c[2], c[3], k[0], k[1])
+	return [4]uint32{c0, c1, c2, c3}
+}
+
+// mix is philox on numbers that stay in registers.
+func mix(c0, c1, c2, c3, k0, k1 uint32) (uint32, uint32, uint32, uint32) {
 	for range 10 {
-		hi0, lo0 := bits.Mul32(0xd2511f53, c[0])
-		hi1, lo1 := bits.Mul32(0xcd9e8d57, c[2])
-		c = [4]uint32{hi1 ^ c[1] ^ k[0], lo1, hi0 ^ c[3] ^ k[1], lo0}
-		k[0] += 0x9e3779b9
-		k[1] += 0xbb67ae85
+		p0, p1 := uint64(c0)*0xd2511f53, uint64(c2)*0xcd9e8d57
+		c0, c1, c2, c3 = uint32(p1>>32)^c1^k0, uint32(p1), uint32(p0>>32)^c3^k1, uint32(p0)
+		k0 += 0x9e3779b9
+		k1 += 0xbb67ae85
 	}
-	return c
+	return c0, c1, c2, c3
 }
