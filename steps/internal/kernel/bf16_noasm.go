@@ -1,0 +1,13 @@
+//go:build !amd64 || purego
+
+package kernel
+
+func machineBF16Tiles() []*BF16Tile { return nil }
+
+func pairsFast([]uint32, []float32) (done int) { return 0 }
+
+func pairLinesFast([]uint32, []float32, []float32) (done int) { return 0 }
+
+func pairStoredFast([]uint32, []byte, []byte) (done int) { return 0 }
+
+func splitFast(_, _, _ []uint32) (done int) { return 0 }
