@@ -18,7 +18,8 @@ type AdamWStep struct {
 // m and v are rounded to float32 where they are stored; p moves by what they were before.
 func AdamW(p, g, m, v []float32, s AdamWStep) {
 	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
-	for i := range p {
+	k := [8]float64{s.Keep, s.Rate, s.Root, s.Beta1, 1 - s.Beta1, s.Beta2, 1 - s.Beta2, s.Epsilon}
+	for i := adamWFast(&k, p, g, m, v); i < len(p); i++ {
 		gi := float64(g[i])
 		mi := float64(s.Beta1*float64(m[i])) + float64((1-s.Beta1)*gi)
 		vi := float64(s.Beta2*float64(v[i])) + float64((1-s.Beta2)*float64(gi*gi))

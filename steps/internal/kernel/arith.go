@@ -7,7 +7,7 @@ package kernel
 // Add sets dst[i] += x[i]; x may be longer than dst.
 func Add(dst, x []float32) {
 	x = x[:len(dst)]
-	for i := range dst {
+	for i := addFast(dst, x); i < len(dst); i++ {
 		dst[i] += x[i]
 	}
 }
@@ -15,14 +15,14 @@ func Add(dst, x []float32) {
 // AddScaled sets dst[i] += s·x[i]; x may be longer than dst.
 func AddScaled(dst, x []float32, s float32) {
 	x = x[:len(dst)]
-	for i := range dst {
+	for i := addScaledFast(dst, x, s); i < len(dst); i++ {
 		dst[i] += float32(s * x[i])
 	}
 }
 
 // Scale sets dst[i] = s·dst[i].
 func Scale(dst []float32, s float32) {
-	for i := range dst {
+	for i := scaleFast(dst, s); i < len(dst); i++ {
 		dst[i] *= s
 	}
 }
@@ -30,7 +30,7 @@ func Scale(dst []float32, s float32) {
 // Mul sets dst[i] = dst[i]·x[i]; x may be longer than dst.
 func Mul(dst, x []float32) {
 	x = x[:len(dst)]
-	for i := range dst {
+	for i := mulFast(dst, x); i < len(dst); i++ {
 		dst[i] *= x[i]
 	}
 }

@@ -15,16 +15,16 @@ const (
 // GELU sets y = x·sigmoid(2√(2/π)·(x + 0.044715x³)), the tanh form; y may be x.
 func GELU(y, x []float32) {
 	x = x[:len(y)]
-	for i, v := range x {
-		y[i] = gelu(v)
+	for i := geluFast(y, x); i < len(y); i++ {
+		y[i] = gelu(x[i])
 	}
 }
 
 // GELUBackward sets dx to the gradient of GELU at x for dy; dx may be either.
 func GELUBackward(dx, x, dy []float32) {
 	x, dy = x[:len(dx)], dy[:len(dx)]
-	for i, v := range x {
-		_, slope := geluSlope(v)
+	for i := geluBackwardFast(dx, x, dy); i < len(dx); i++ {
+		_, slope := geluSlope(x[i])
 		dx[i] = dy[i] * slope
 	}
 }

@@ -18,18 +18,18 @@ var phiTail = [...]float32{
 // GELUErf sets y = x·Φ(x); y may be x.
 func GELUErf(y, x []float32) {
 	x = x[:len(y)]
-	for i, v := range x {
-		phi, _ := phi(v)
-		y[i] = max(v, -phiEnd) * phi
+	for i := geluErfFast(y, x); i < len(y); i++ {
+		phi, _ := phi(x[i])
+		y[i] = max(x[i], -phiEnd) * phi
 	}
 }
 
 // GELUErfBackward sets dx to the gradient of GELUErf at x for dy, (Φ(x) + x·φ(x))·dy; dx may be either.
 func GELUErfBackward(dx, x, dy []float32) {
 	x, dy = x[:len(dx)], dy[:len(dx)]
-	for i, v := range x {
-		phi, e := phi(v)
-		b := min(max(v, -phiEnd), phiEnd)
+	for i := geluErfBackwardFast(dx, x, dy); i < len(dx); i++ {
+		phi, e := phi(x[i])
+		b := min(max(x[i], -phiEnd), phiEnd)
 		dx[i] = dy[i] * (phi + float32(b*float32(phiDensity*e)))
 	}
 }
@@ -45,7 +45,7 @@ func phi(x float32) (p, e float32) {
 		q = float32(q*t) + c
 	}
 	q = float32(float32(q*t) * e)
-	if x < 0 {
+	if math.Signbit(float64(x)) {
 		return q, e
 	}
 	return 1 - q, e

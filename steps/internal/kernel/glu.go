@@ -6,7 +6,7 @@ const siluEnd float32 = 120
 // SwiGLU sets act = SiLU(gate)·up; all are [elements].
 func SwiGLU(act, gate, up []float32) {
 	gate, up = gate[:len(act)], up[:len(act)]
-	for i := range act {
+	for i := swiGLUFast(act, gate, up); i < len(act); i++ {
 		act[i] = SiLU(gate[i]) * up[i]
 	}
 }
@@ -18,7 +18,7 @@ func SwiGLU(act, gate, up []float32) {
 // g counting as -120 below that, and in the slope as 120 above: s or c is 0 there.
 func SwiGLUBackward(dgate, dup, gate, up, dact []float32) {
 	dup, gate, up, dact = dup[:len(dgate)], gate[:len(dgate)], up[:len(dgate)], dact[:len(dgate)]
-	for i := range dgate {
+	for i := swiGLUBackwardFast(dgate, dup, gate, up, dact); i < len(dgate); i++ {
 		u, d := up[i], dact[i]
 		value, slope := siluSlope(gate[i])
 		dup[i] = d * value
@@ -36,7 +36,7 @@ func siluSlope(x float32) (value, slope float32) {
 // GeGLU sets act = GELU(gate)·up; all are [elements].
 func GeGLU(act, gate, up []float32) {
 	gate, up = gate[:len(act)], up[:len(act)]
-	for i := range act {
+	for i := geGLUFast(act, gate, up); i < len(act); i++ {
 		act[i] = gelu(gate[i]) * up[i]
 	}
 }
@@ -44,9 +44,9 @@ func GeGLU(act, gate, up []float32) {
 // GeGLUBackward sets dgate and dup to the gradients of GeGLU for dact.
 func GeGLUBackward(dgate, dup, gate, up, dact []float32) {
 	dup, gate, up, dact = dup[:len(dgate)], gate[:len(dgate)], up[:len(dgate)], dact[:len(dgate)]
-	for i := range dgate {
-		g, u, d := gate[i], up[i], dact[i]
-		value, slope := geluSlope(g)
+	for i := geGLUBackwardFast(dgate, dup, gate, up, dact); i < len(dgate); i++ {
+		u, d := up[i], dact[i]
+		value, slope := geluSlope(gate[i])
 		dup[i] = d * value
 		dgate[i] = float32(d*u) * slope
 	}

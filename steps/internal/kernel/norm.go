@@ -7,7 +7,7 @@ package kernel
 // NormRow sets y = w·(x·inv).
 func NormRow(y, x, w []float32, inv float32) {
 	x, w = x[:len(y)], w[:len(y)]
-	for i := range y {
+	for i := normRowFast(y, x, w, inv); i < len(y); i++ {
 		y[i] = w[i] * float32(x[i]*inv)
 	}
 }
@@ -17,8 +17,8 @@ func NormRow(y, x, w []float32, inv float32) {
 func NormRowDot(dy, x, w []float32) float64 {
 	var sum lanes
 	x, w = x[:len(dy)], w[:len(dy)]
-	for i, d := range dy {
-		sum[i&7] += float64(float64(float32(w[i]*d)) * float64(x[i]))
+	for i := normRowDotFast(&sum, dy, x, w); i < len(dy); i++ {
+		sum[i&7] += float64(float64(float32(w[i]*dy[i])) * float64(x[i]))
 	}
 	return sum.total()
 }
@@ -26,7 +26,7 @@ func NormRowDot(dy, x, w []float32) float64 {
 // NormRowBackward adds to dx the gradient of NormRow at x for dy: dx += inv·(w·dy) − x·coef.
 func NormRowBackward(dx, dy, x, w []float32, inv, coef float32) {
 	dy, x, w = dy[:len(dx)], x[:len(dx)], w[:len(dx)]
-	for i := range dx {
+	for i := normRowBackwardFast(dx, dy, x, w, inv, coef); i < len(dx); i++ {
 		dx[i] += float32(inv*float32(w[i]*dy[i])) - float32(x[i]*coef)
 	}
 }
@@ -34,7 +34,7 @@ func NormRowBackward(dx, dy, x, w []float32, inv, coef float32) {
 // NormRowWeights adds to dw the gradient of the weights of NormRow: dw += dy·(x·inv), a float64 sum over rows.
 func NormRowWeights(dw []float64, dy, x []float32, inv float32) {
 	dy, x = dy[:len(dw)], x[:len(dw)]
-	for i := range dw {
+	for i := normRowWeightsFast(dw, dy, x, inv); i < len(dw); i++ {
 		dw[i] += float64(float64(dy[i]) * float64(float32(x[i]*inv)))
 	}
 }
@@ -42,7 +42,7 @@ func NormRowWeights(dw []float64, dy, x []float32, inv float32) {
 // LayerNormRow sets y = w·((x−mean)·inv) + b.
 func LayerNormRow(y, x, w, b []float32, mean, inv float32) {
 	x, w, b = x[:len(y)], w[:len(y)], b[:len(y)]
-	for i := range y {
+	for i := layerNormRowFast(y, x, w, b, mean, inv); i < len(y); i++ {
 		y[i] = float32(w[i]*float32((x[i]-mean)*inv)) + b[i]
 	}
 }
@@ -50,14 +50,14 @@ func LayerNormRow(y, x, w, b []float32, mean, inv float32) {
 // LayerNormRowDots returns the sums of g = w·dy, rounded to float32, and of g·n, n = (x−mean)·inv, in float64. Divided
 // by the width they are the c and d of LayerNormRowBackward.
 func LayerNormRowDots(dy, x, w []float32, mean, inv float32) (g, gn float64) {
-	var sum, dot lanes
+	var sum [2]lanes
 	x, w = x[:len(dy)], w[:len(dy)]
-	for i, d := range dy {
-		v := float64(float32(w[i] * d))
-		sum[i&7] += v
-		dot[i&7] += float64(v * float64(float32((x[i]-mean)*inv)))
+	for i := layerNormRowDotsFast(&sum, dy, x, w, mean, inv); i < len(dy); i++ {
+		v := float64(float32(w[i] * dy[i]))
+		sum[0][i&7] += v
+		sum[1][i&7] += float64(v * float64(float32((x[i]-mean)*inv)))
 	}
-	return sum.total(), dot.total()
+	return sum[0].total(), sum[1].total()
 }
 
 // LayerNormRowBackward adds to dx the gradient of LayerNormRow at x for dy:
@@ -65,7 +65,7 @@ func LayerNormRowDots(dy, x, w []float32, mean, inv float32) (g, gn float64) {
 //	dx += inv·((w·dy − c) − n·d),  n = (x−mean)·inv,  c = mean(w·dy),  d = mean(w·dy·n)
 func LayerNormRowBackward(dx, dy, x, w []float32, mean, inv, c, d float32) {
 	dy, x, w = dy[:len(dx)], x[:len(dx)], w[:len(dx)]
-	for i := range dx {
+	for i := layerNormRowBackwardFast(dx, dy, x, w, mean, inv, c, d); i < len(dx); i++ {
 		n := float32((x[i] - mean) * inv)
 		dx[i] += float32(inv * ((float32(w[i]*dy[i]) - c) - float32(n*d)))
 	}
@@ -76,14 +76,14 @@ func LayerNormRowBackward(dx, dy, x, w []float32, mean, inv, c, d float32) {
 func LayerNormRowWeights(dw, db []float64, dy, x []float32, mean, inv float32) {
 	if dw != nil {
 		x, dw = x[:len(dy)], dw[:len(dy)]
-		for i, d := range dy {
-			dw[i] += float64(float64(d) * float64(float32((x[i]-mean)*inv)))
+		for i := layerNormRowWeightsFast(dw, dy, x, mean, inv); i < len(dw); i++ {
+			dw[i] += float64(float64(dy[i]) * float64(float32((x[i]-mean)*inv)))
 		}
 	}
 	if db != nil {
 		db = db[:len(dy)]
-		for i, d := range dy {
-			db[i] += float64(d)
+		for i := addWideFast(db, dy); i < len(db); i++ {
+			db[i] += float64(dy[i])
 		}
 	}
 }

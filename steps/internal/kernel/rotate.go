@@ -5,8 +5,8 @@ package kernel
 func Rotate(x, cos, sin []float32, sign float32) {
 	half := len(cos)
 	lo, hi, sin := x[:half], x[half:2*half], sin[:half]
-	for i, c := range cos {
-		a, b, s := lo[i], hi[i], float32(sign*sin[i])
+	for i := rotateFast(lo, hi, cos, sin, sign); i < half; i++ {
+		a, b, c, s := lo[i], hi[i], cos[i], float32(sign*sin[i])
 		lo[i] = float32(a*c) - float32(b*s)
 		hi[i] = float32(b*c) + float32(a*s)
 	}

@@ -5,9 +5,9 @@ import "math"
 // Max returns the greatest element of x, passing over NaNs: -Inf if there is no other, and +0 for either zero.
 func Max(x []float32) float32 {
 	best := float32(math.Inf(-1))
-	for _, v := range x {
-		if v > best {
-			best = v
+	for i := maxFast(&best, x); i < len(x); i++ {
+		if x[i] > best {
+			best = x[i]
 		}
 	}
 	return best + 0
@@ -15,15 +15,20 @@ func Max(x []float32) float32 {
 
 // ExpSum sets dst[i] = Exp(x[i] - sub) for all of x, as ExpSlice does, and returns the sum of dst in float64.
 func ExpSum(dst, x []float32, sub float32) float64 {
-	ExpSlice(dst, x, sub)
-	return Sum64(dst[:len(x)])
+	var sum lanes
+	dst = dst[:len(x)]
+	for i := expSumFast(&sum, x, dst, sub); i < len(x); i++ {
+		dst[i] = Exp(x[i] - sub)
+		sum[i&7] += float64(dst[i])
+	}
+	return sum.total()
 }
 
 // SoftmaxBackward turns ds, the gradient of probabilities p, into that of their scores, where d = Σ p·ds:
 // ds = p·(ds − d).
 func SoftmaxBackward(ds, p []float32, d float32) {
 	p = p[:len(ds)]
-	for i := range ds {
+	for i := softmaxBackwardFast(ds, p, d); i < len(ds); i++ {
 		ds[i] = p[i] * (ds[i] - d)
 	}
 }

@@ -13,8 +13,8 @@ func (l *lanes) total() float64 {
 // Sum64 returns the sum of x in float64.
 func Sum64(x []float32) float64 {
 	var sum lanes
-	for i, v := range x {
-		sum[i&7] += float64(v)
+	for i := sum64Fast(&sum, x); i < len(x); i++ {
+		sum[i&7] += float64(x[i])
 	}
 	return sum.total()
 }
@@ -23,8 +23,8 @@ func Sum64(x []float32) float64 {
 func Dot64(a, b []float32) float64 {
 	var sum lanes
 	b = b[:len(a)]
-	for i, v := range a {
-		sum[i&7] += float64(float64(v) * float64(b[i]))
+	for i := dot64Fast(&sum, a, b); i < len(a); i++ {
+		sum[i&7] += float64(float64(a[i]) * float64(b[i]))
 	}
 	return sum.total()
 }
@@ -35,8 +35,8 @@ func SumSquares(x []float32) float64 { return Dot64(x, x) }
 // SumSquaresFrom returns the sum of (x[i] − mean)² in float64, of differences rounded to float32.
 func SumSquaresFrom(x []float32, mean float32) float64 {
 	var sum lanes
-	for i, v := range x {
-		d := float64(v - mean)
+	for i := sumSquaresFromFast(&sum, x, mean); i < len(x); i++ {
+		d := float64(x[i] - mean)
 		sum[i&7] += float64(d * d)
 	}
 	return sum.total()

@@ -17,16 +17,16 @@ func Tanh(x float32) float32 {
 // TanhSlice sets dst[i] = Tanh(x[i]) for all of x; dst may be x. dst must not be shorter than x.
 func TanhSlice(dst, x []float32) {
 	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] = Tanh(v)
+	for i := tanhFast(x, dst); i < len(x); i++ {
+		dst[i] = Tanh(x[i])
 	}
 }
 
 // SoftCap bounds every element of x: x = cap·tanh(x/cap), for a cap that is positive and normal, as is its inverse.
 func SoftCap(x []float32, cap float32) {
 	inv := 1 / cap
-	for i, v := range x {
-		x[i] = cap * Tanh(float32(v*inv))
+	for i := softCapFast(x, cap, inv); i < len(x); i++ {
+		x[i] = cap * Tanh(float32(x[i]*inv))
 	}
 }
 
@@ -34,8 +34,8 @@ func SoftCap(x []float32, cap float32) {
 func SoftCapBackward(dx, y []float32, cap float32) {
 	inv := 1 / cap
 	y = y[:len(dx)]
-	for i, v := range y {
-		t := float32(v * inv)
+	for i := softCapBackwardFast(dx, y, inv); i < len(dx); i++ {
+		t := float32(y[i] * inv)
 		dx[i] *= 1 - float32(t*t)
 	}
 }

@@ -6,7 +6,7 @@ import "math"
 // 2·len(dst) bytes. Every number keeps its bits.
 func WidenBF16(dst []float32, src []byte) {
 	src = src[:2*len(dst)]
-	for i := range dst {
+	for i := widenBF16Fast(dst, src); i < len(dst); i++ {
 		dst[i] = math.Float32frombits(uint32(src[2*i])<<16 | uint32(src[2*i+1])<<24)
 	}
 }
@@ -15,7 +15,7 @@ func WidenBF16(dst []float32, src []byte) {
 // than 2·len(dst) bytes. All numbers are exact; a NaN keeps its sign and payload.
 func WidenF16(dst []float32, src []byte) {
 	src = src[:2*len(dst)]
-	for i := range dst {
+	for i := widenF16Fast(dst, src); i < len(dst); i++ {
 		dst[i] = widenF16(uint32(src[2*i]) | uint32(src[2*i+1])<<8)
 	}
 }
