@@ -11,4 +11,6 @@ type level struct{ name string }
 
 func levels() []level { return []level{{"none"}} }
 
-func (l level) with(t *testing.T, f func()) { t.Skip("this build has no assembly for elementwise kernels") }
+func (l level) with(t *testing.T, f func()) {
+	t.Skip("this build has no assembly for elementwise kernels")
+}
