@@ -25,7 +25,7 @@ func BenchmarkBlock(b *testing.B) {
 	}
 	const n = 512
 	tr := NewTraining(m, n, 2)
-	op := tr.NewBlockOp(0, func(string) (Adapt, bool) { return Adapt{16, 2}, true })
+	op := tr.NewBlockOp(0, func(string) (Adapt, bool) { return Adapt{Rank: 16, Scale: 2}, true })
 	s.fill(rand.New(rand.NewPCG(1, 3)), op.Inputs(), 0, 0.1)
 	batch, err := NewBatch(c, make([]int32, n), nil, nil)
 	if err != nil {

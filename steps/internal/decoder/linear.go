@@ -65,6 +65,7 @@ type adapted struct {
 	bias    []float32 // [out]; nil for none
 	out, in int
 	lora    LoRA
+	drop    *dropout // of what the LoRA sees; nil for none
 	// da and db receive the gradients of A and B; nil when not wanted.
 	da, db []float32
 	// dw and dbias receive the gradients of W and the bias; nil when not wanted.

@@ -1,6 +1,10 @@
 package decoder
 
-import "github.com/pipe-run/pipe/steps/internal/tensor"
+import (
+	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+)
 
 // LoRA is a low-rank update of one linear: y += Scale · (x·Aᵀ)·Bᵀ, with
 // A [Rank, In] and B [Out, Rank].
@@ -15,18 +19,45 @@ type LoRA struct {
 type Adapt struct {
 	Rank  int
 	Scale float32
+	// Dropout is the share of the elements of x that the update does not see, and
+	// Seed the seed of the choice. 0 leaves none out.
+	Dropout float64
+	Seed    uint64
+}
+
+// String is what tells one Adapt of a module from another.
+func (a Adapt) String() string {
+	return fmt.Sprintf("rank=%d,scale=%g,dropout=%g", a.Rank, a.Scale, a.Dropout)
 }
 
 // low is what the update of a linear keeps between its forward and its backward
 // pass over m rows.
 type low struct {
 	z, dz []float32 // Scale·x·Aᵀ [m, Rank], and its gradient
+	mask  []uint64  // the elements of x that dropout leaves [m, ⌈In/64⌉]
 }
 
-// adapt prepares l, the linear at path, for training as a says, with keep for
-// what its passes share. It returns the tensors that bind takes.
-func (l *adapted) adapt(path string, a Adapt, keep *low) []Tensor {
+// lowWork is what the adapted linears of a training have in common.
+type lowWork struct {
+	place uint64    // of the first row; see Training.Place
+	rows  []float32 // scratch as wide as x
+}
+
+// Place says where the microbatch of SetBatch stands: in which update, counted
+// from 0, and how many tokens of that update come before it. Dropout depends on
+// nothing else, so that a row gets the same treatment however the rows of an
+// update are cut into microbatches, and again whenever it is recomputed.
+func (t *Training) Place(update, before int) {
+	t.work.place = uint64(uint32(update))<<32 | uint64(uint32(before))
+}
+
+// adapt prepares l, the linear at path, for training as a says. keep is its
+// own until the backward pass. It returns the tensors that bind takes.
+func (l *adapted) adapt(path string, a Adapt, keep *low, work *lowWork) []Tensor {
 	l.lora, l.low = LoRA{Rank: a.Rank, Scale: a.Scale}, keep
+	if a.Dropout > 0 {
+		l.drop = newDropout(path, a, work)
+	}
 	return []Tensor{
 		{path + ".lora_A.weight", []int{a.Rank, l.in}},
 		{path + ".lora_B.weight", []int{l.out, a.Rank}},
@@ -60,6 +91,10 @@ func (l *adapted) reduce(threads, m int, x []float32) {
 	if l.low == nil {
 		l.low = new(low)
 	}
+	if l.drop != nil {
+		l.drop.draw(threads, m, l)
+		x = l.drop.apply(threads, m, l, x)
+	}
 	l.low.z = sized(l.low.z, m*r)
 	tensor.GemmNT(threads, m, r, l.in, x, l.lora.A, l.low.z, false)
 	scaleBy(l.low.z, l.lora.Scale)
@@ -80,9 +115,17 @@ func (l *adapted) lowBackward(threads, m int, x, dy, dx []float32) {
 	tensor.GemmNN(threads, m, r, l.out, dy, l.lora.B, dz, false)
 	scaleBy(dz, l.lora.Scale)
 	if l.da != nil {
-		tensor.GemmTN(threads, r, l.in, m, dz, x, l.da, false)
+		seen := x
+		if l.drop != nil {
+			seen = l.drop.apply(threads, m, l, x)
+		}
+		tensor.GemmTN(threads, r, l.in, m, dz, seen, l.da, false)
 	}
-	if dx != nil {
+	switch {
+	case dx == nil:
+	case l.drop != nil:
+		l.drop.backward(threads, m, l, dz, dx)
+	default:
 		tensor.GemmNN(threads, m, l.in, r, dz, l.lora.A, dx, true)
 	}
 }

@@ -3,6 +3,7 @@ package decoder
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -112,5 +113,118 @@ func checkInput(t *testing.T, m int, lins []*adapted, dys [][]float32, before, d
 	}
 	if d := difference(dx, want); d > 1e-6 {
 		t.Errorf("gradient of the input off by %g", d)
+	}
+}
+
+// adaptedPair is a linear that is trained as a says, with values for A and B and
+// room for all gradients.
+func adaptedPair(r *rand.Rand, a Adapt, out, in int, work *lowWork) *adapted {
+	l := &adapted{base: raw{out, in, uniform(r, out*in)}, bias: uniform(r, out), out: out, in: in}
+	var params, grads [][]float32
+	for _, t := range l.adapt("model.layers.0.mlp.up_proj", a, new(low), work) {
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		params, grads = append(params, uniform(r, n)), append(grads, make([]float32, n))
+	}
+	l.bind(params, grads)
+	return l
+}
+
+// TestDropout compares a linear under dropout with one without that sees what
+// dropout leaves of x, and with central differences.
+func TestDropout(t *testing.T) {
+	const m, in, out = 9, 70, 6
+	r := rand.New(rand.NewPCG(5, 5))
+	work := lowWork{place: 3<<32 | 17}
+	l := adaptedPair(r, Adapt{Rank: 2, Scale: 1.5, Dropout: 0.25, Seed: 4}, out, in, &work)
+	x, dy, y, dx := uniform(r, m*in), uniform(r, m*out), make([]float32, m*out), make([]float32, m*in)
+	forwardAll(2, m, x, []*adapted{l}, [][]float32{y})
+	seen := append([]float32(nil), l.drop.apply(1, m, l, x)...)
+	gone := 0
+	for i := range x {
+		if seen[i] == 0 {
+			gone++
+		} else if want := x[i] / 0.75; math.Abs(float64(seen[i]-want)) > 1e-6 {
+			t.Fatalf("element %d: %v became %v", i, x[i], seen[i])
+		}
+	}
+	if share := float64(gone) / float64(len(x)); share < 0.2 || share > 0.3 {
+		t.Errorf("%v of x are left out, want 0.25", share)
+	}
+	// y = x·Wᵀ + b + s·seen·Aᵀ·Bᵀ
+	plain, update := *l, *l
+	plain.lora, update.bias, update.base = LoRA{}, nil, raw{out, in, make([]float32, out*in)}
+	want := reference(&plain, m, x)
+	for i, v := range reference(&update, m, seen) {
+		want[i] += v
+	}
+	if d := difference(y, want); d > 1e-6 {
+		t.Errorf("output is off by %g", d)
+	}
+	backwardAll(2, m, x, []*adapted{l}, [][]float32{dy}, dx, false)
+	loss := func() (sum float64) {
+		forwardAll(1, m, x, []*adapted{l}, [][]float32{y})
+		for i := range y {
+			sum += float64(y[i]) * float64(dy[i])
+		}
+		return sum
+	}
+	checkDifferences(t, loss, map[string][2][]float32{"x": {x, dx}, "A": {l.lora.A, l.da}, "B": {l.lora.B, l.db}})
+}
+
+// checkDifferences compares gradients with central differences of loss, which
+// is linear in each element.
+func checkDifferences(t *testing.T, loss func() float64, pairs map[string][2][]float32) {
+	t.Helper()
+	const step = 0.25
+	for name, p := range pairs {
+		want := make([]float64, len(p[0]))
+		for i, v := range p[0] {
+			p[0][i] = v + step
+			up := loss()
+			p[0][i] = v - step
+			want[i] = (up - loss()) / (2 * step)
+			p[0][i] = v
+		}
+		if d := difference(p[1], want); d > 1e-5 {
+			t.Errorf("gradient of %s is off by %g", name, d)
+		}
+	}
+}
+
+// TestDropoutDependsOnPlaceAlone: threads and the cut into microbatches do not
+// matter; the update, the token, the layer and the seed do.
+func TestDropoutDependsOnPlaceAlone(t *testing.T) {
+	const m, in = 8, 100
+	ones := make([]float32, m*in)
+	for i := range ones {
+		ones[i] = 1
+	}
+	var work lowWork
+	tr := &Training{}
+	draw := func(path string, seed uint64, threads, update, before, rows int) []float32 {
+		tr.Place(update, before)
+		work.place = tr.work.place
+		l := &adapted{in: in, out: 3}
+		l.adapt(path, Adapt{Rank: 1, Dropout: 0.5, Seed: seed}, new(low), &work)
+		l.drop.draw(threads, rows, l)
+		return append([]float32(nil), l.drop.apply(threads, rows, l, ones[:rows*in])...)
+	}
+	all := draw("a", 1, 1, 4, 10, m)
+	if got := draw("a", 1, 3, 4, 10, m); !slices.Equal(got, all) {
+		t.Error("three threads drop other elements than one")
+	}
+	if got := draw("a", 1, 1, 4, 15, 3); !slices.Equal(got, all[5*in:]) {
+		t.Error("the second part of an update drops other elements than the whole does")
+	}
+	for name, got := range map[string][]float32{
+		"update": draw("a", 1, 1, 5, 10, m), "token": draw("a", 1, 1, 4, 11, m),
+		"layer": draw("b", 1, 1, 4, 10, m), "seed": draw("a", 2, 1, 4, 10, m),
+	} {
+		if slices.Equal(got, all) {
+			t.Errorf("another %s drops the same elements", name)
+		}
 	}
 }

@@ -23,6 +23,7 @@ type Training struct {
 	count  float64
 	s      *scratch
 	hs     headScratch
+	work   lowWork
 	nll    []float64
 	sum    float64
 	low    [numProj]low // of the blocks' adapted linears, one block at a time
@@ -100,7 +101,7 @@ func (t *Training) NewBlockOp(layer int, adapt func(module string) (Adapt, bool)
 		path := t.m.modulePath(layer, p)
 		if a, ok := adapt(path); ok {
 			op.adapt[p] = a
-			op.inputs = append(op.inputs, op.block.lin[p].adapt(path, a, &t.low[p])...)
+			op.inputs = append(op.inputs, op.block.lin[p].adapt(path, a, &t.low[p], &t.work)...)
 		}
 	}
 	return op
