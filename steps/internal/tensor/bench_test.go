@@ -24,7 +24,7 @@ func BenchmarkGemm(b *testing.B) {
 			}
 			x, w, c := random(r, m*k), random(r, n*k), random(r, m*n)
 			packed := newPacked(tile, 1, n, k, lanesByRow{w, k})
-			rows, columns := left{rows: x, ld: k}, left{columns: x, ld: m}
+			rows := byRow(x, k)
 			for _, threads := range []int{1, 2} {
 				for _, f := range []struct {
 					name string
@@ -33,7 +33,7 @@ func BenchmarkGemm(b *testing.B) {
 					{"packed", func() { packed.Mul(threads, m, x, c, false) }},
 					{"NT", func() { gemm(tile, threads, m, n, k, rows, lanesByRow{w, k}, c, n, false) }},
 					{"NN", func() { gemm(tile, threads, m, n, k, rows, lanesByColumn{w, n}, c, n, false) }},
-					{"TN", func() { gemm(tile, threads, m, n, k, columns, lanesByColumn{w, n}, c, n, false) }},
+					{"TN", func() { gemmTN(tile, threads, m, n, k, x, m, w, n, c, n, false) }},
 				} {
 					b.Run(fmt.Sprintf("%s/%dx%dx%d/%s/%d", tile.Name, m, n, k, f.name, threads), func(b *testing.B) {
 						b.SetBytes(int64(4 * (m*k + n*k + m*n)))

@@ -67,10 +67,10 @@ func TestGemmEqualsDefinition(t *testing.T) {
 					nt := reference(m, n, k, aRow, func(p, j int) float32 { return b[j*k+p] }, c, add)
 					nn := reference(m, n, k, aRow, func(p, j int) float32 { return b[p*n+j] }, c, add)
 					tn := reference(m, n, k, func(i, p int) float32 { return a[p*m+i] }, func(p, j int) float32 { return b[p*n+j] }, c, add)
-					rows, columns := left{rows: a, ld: k}, left{columns: a, ld: m}
+					rows := byRow(a, k)
 					run("NT", nt, func(c []float32) { gemm(tile, threads, m, n, k, rows, lanesByRow{b, k}, c, n, add) })
 					run("NN", nn, func(c []float32) { gemm(tile, threads, m, n, k, rows, lanesByColumn{b, n}, c, n, add) })
-					run("TN", tn, func(c []float32) { gemm(tile, threads, m, n, k, columns, lanesByColumn{b, n}, c, n, add) })
+					run("TN", tn, func(c []float32) { gemmTN(tile, threads, m, n, k, a, m, b, n, c, n, add) })
 					run("packed NT", nt, func(c []float32) {
 						newPacked(tile, threads, n, k, lanesByRow{b, k}).Mul(threads, m, a, c, add)
 					})
@@ -174,7 +174,7 @@ func FuzzGemm(f *testing.F) {
 		want := reference(m, n, k, func(i, p int) float32 { return a[i*k+p] }, func(p, j int) float32 { return b[j*k+p] }, c, add)
 		for _, tile := range kernel.Tiles() {
 			got := append([]float32(nil), c...)
-			gemm(tile, 1+int(seed%3), m, n, k, left{rows: a, ld: k}, lanesByRow{b, k}, got, n, add)
+			gemm(tile, 1+int(seed%3), m, n, k, byRow(a, k), lanesByRow{b, k}, got, n, add)
 			sameBits(t, tile.Name, got, want)
 		}
 	})

@@ -88,24 +88,41 @@ func Gemm(threads, m, k int, a []float32, rights ...Right) {
 	for i := range rights {
 		rights[i].check(m, k)
 	}
-	for _, low := range []bool{false, true} {
-		for i := range rights {
-			if r := &rights[i]; (r.Low != nil) == low {
-				r.run(threads, m, k, a)
-			}
+	var before, after []product // those that a low-rank product reads, and the rest
+	for i := range rights {
+		if p := rights[i].product(m, k, a); feeds(rights, i, m) {
+			before = append(before, p)
+		} else {
+			after = append(after, p)
 		}
 	}
+	multiply(threads, before...)
+	multiply(threads, after...)
 }
 
-func (r *Right) run(threads, m, k int, a []float32) {
-	_, n := r.B.Shape()
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, r.B, r.C, n, r.Add)
-	if l := r.Low; l != nil {
-		gemm(best, threads, m, n, l.K, left{rows: l.A, ld: l.K}, l.B, r.C, n, true)
+// feeds says whether the C of right i is the A of another one's low-rank product.
+func feeds(rights []Right, i, m int) bool {
+	_, n := rights[i].B.Shape()
+	if m == 0 || n == 0 {
+		return false
 	}
-	if r.Scale != 0 {
-		for i := range r.C[:m*n] {
-			r.C[i] *= r.Scale
+	for j := range rights {
+		if l := rights[j].Low; l != nil && l.K > 0 && &l.A[0] == &rights[i].C[0] {
+			return true
 		}
 	}
+	return false
+}
+
+func (r *Right) product(m, k int, a []float32) product {
+	_, n := r.B.Shape()
+	p := newProduct(best, m, n, k, byRow(a, k), r.B, r.C, n, r.Add)
+	if l := r.Low; l != nil && l.K > 0 {
+		low := newProduct(best, m, n, l.K, byRow(l.A, l.K), l.B, r.C, n, true)
+		p.low = &low
+	}
+	if r.Scale != 0 {
+		p.scale = r.Scale
+	}
+	return p
 }

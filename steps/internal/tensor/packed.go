@@ -46,7 +46,7 @@ func (p *Packed) Mul(threads, m int, a, c []float32, add bool) {
 	if m < 0 || len(a) < m*p.k || len(c) < m*p.n {
 		panic(fmt.Sprintf("tensor: product [%d, %d]·[%d, %d] of a slice of %d into %d", m, p.k, p.k, p.n, len(a), len(c)))
 	}
-	gemm(p.tile, threads, m, p.n, p.k, left{rows: a, ld: p.k}, p, c, p.n, add)
+	gemm(p.tile, threads, m, p.n, p.k, byRow(a, p.k), p, c, p.n, add)
 }
 
 // panels is the panels from column j on, at depths [d, d+kc).
@@ -59,3 +59,9 @@ func (p *Packed) panels(j, d, kc int) []float32 {
 func (p *Packed) pack(dst []float32, nr, j, w, d, kc int) {
 	copy(dst, p.panels(j, d, kc)[:(w+nr-1)/nr*nr*kc])
 }
+
+func (p *Packed) block(_ []float32, nr, j, w, d, kc, _ int) block {
+	return block{p.panels(j, d, kc), kc * nr, nr}
+}
+
+func (p *Packed) ready(int) bool { return true }

@@ -21,14 +21,14 @@ type Panels interface {
 func GemmPanelsNT(threads, m int, a []float32, b Panels, c []float32, add bool) {
 	n, k := b.Shape()
 	checkPanels(m, n, k, a, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelRows{b}, c, n, add)
+	gemm(best, threads, m, n, k, byRow(a, k), panelRows{b}, c, n, add)
 }
 
 // GemmPanelsNN computes C = A·B, or adds it to C: a is [m, k], b [k, n], c [m, n].
 func GemmPanelsNN(threads, m int, a []float32, b Panels, c []float32, add bool) {
 	k, n := b.Shape()
 	checkPanels(m, n, k, a, c)
-	gemm(best, threads, m, n, k, left{rows: a, ld: k}, panelColumns{b}, c, n, add)
+	gemm(best, threads, m, n, k, byRow(a, k), panelColumns{b}, c, n, add)
 }
 
 func checkPanels(m, n, k int, a, c []float32) {
@@ -52,6 +52,12 @@ func (s panelRows) pack(dst []float32, nr, lane, w, p, kc int) {
 	}
 }
 
+func (s panelRows) block(dst []float32, nr, lane, w, p, kc, _ int) block {
+	return packed(s, dst, nr, lane, w, p, kc)
+}
+
+func (s panelRows) ready(int) bool { return false }
+
 // panelColumns has the columns of b as its lanes (NN).
 type panelColumns struct{ b Panels }
 
@@ -66,6 +72,19 @@ func (s panelColumns) pack(dst []float32, nr, lane, w, p, kc int) {
 		}
 	}
 }
+
+// block unpacks line by line, and leaves the lines as they are.
+func (s panelColumns) block(dst []float32, nr, lane, w, p, kc, _ int) block {
+	line := (w+nr-1)/nr*nr + padding
+	for q := range kc {
+		d := dst[q*line:][:line]
+		s.b.Unpack(d[:w], p+q, lane)
+		clear(d[w:])
+	}
+	return block{dst, nr, line}
+}
+
+func (s panelColumns) ready(int) bool { return false }
 
 // Half is a matrix of BF16 or F16 elements as stored, little-endian; it implements Panels.
 type Half struct {

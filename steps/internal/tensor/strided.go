@@ -8,7 +8,7 @@ func GemmStridedNT(m, n, k int, a []float32, lda int, b []float32, ldb int, c []
 	checkStrided("a", m, k, lda, a)
 	checkStrided("b", n, k, ldb, b)
 	checkStrided("c", m, n, ldc, c)
-	gemm(best, 1, m, n, k, left{rows: a, ld: lda}, lanesByRow{b, ldb}, c, ldc, add)
+	gemm(best, 1, m, n, k, byRow(a, lda), lanesByRow{b, ldb}, c, ldc, add)
 }
 
 // GemmStridedNN computes C = A·B, or adds it to C, on the calling goroutine, for strided a [m, k], b [k, n] and
@@ -17,7 +17,7 @@ func GemmStridedNN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []
 	checkStrided("a", m, k, lda, a)
 	checkStrided("b", k, n, ldb, b)
 	checkStrided("c", m, n, ldc, c)
-	gemm(best, 1, m, n, k, left{rows: a, ld: lda}, lanesByColumn{b, ldb}, c, ldc, add)
+	gemm(best, 1, m, n, k, byRow(a, lda), lanesByColumn{b, ldb}, c, ldc, add)
 }
 
 // GemmStridedTN computes C = Aᵀ·B, or adds it to C, on the calling goroutine, for strided a [k, m], b [k, n] and
@@ -26,7 +26,7 @@ func GemmStridedTN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []
 	checkStrided("a", k, m, lda, a)
 	checkStrided("b", k, n, ldb, b)
 	checkStrided("c", m, n, ldc, c)
-	gemm(best, 1, m, n, k, left{columns: a, ld: lda}, lanesByColumn{b, ldb}, c, ldc, add)
+	gemmTN(best, 1, m, n, k, a, lda, b, ldb, c, ldc, add)
 }
 
 // checkStrided panics unless a matrix [rows, columns] whose rows begin ld apart lies within x.

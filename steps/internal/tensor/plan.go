@@ -1,0 +1,124 @@
+package tensor
+
+import "github.com/pipe-run/pipe/steps/internal/kernel"
+
+const (
+	smallWork    = 1 << 20 // operations up to which starting a goroutine costs more than it brings
+	unitsEach    = 16      // units of work that every thread should find, to end together
+	leastRows    = 48      // rows of a part at least
+	leastPacked  = 256     // rows of a part at least where each part packs its lanes anew
+	leftAtOnce   = 1 << 21 // elements of A copied to panels at a time
+	narrowLeft   = 32      // rows of A up to which columns are read where they lie
+	shallowLeft  = 64      // depths up to which columns are read where they lie
+	narrowRight  = 16      // columns of C up to which a product with Aᵀ is done transposed
+	narrowedLeft = 4       // by how much m must exceed n for that
+)
+
+// multiply does all units of the products.
+func multiply(threads int, ws ...product) {
+	units, work := 0, 0
+	for i := range ws {
+		work += 2 * ws[i].m * ws[i].n * (ws[i].to - ws[i].from)
+	}
+	if work <= smallWork {
+		threads = 1
+	}
+	for i := range ws {
+		ws[i].plan(threads)
+		units += ws[i].parts * ws[i].groups
+	}
+	Parallel(threads, units, func(u int) {
+		i := 0
+		for u >= ws[i].parts*ws[i].groups {
+			u -= ws[i].parts * ws[i].groups
+			i++
+		}
+		ws[i].unit(u)
+	})
+}
+
+// plan cuts the product into units. That changes no bit.
+func (w *product) plan(threads int) {
+	w.parts, w.groups = 0, 0
+	if w.m == 0 || w.n == 0 {
+		return
+	}
+	np := (w.n + w.tile.NR - 1) / w.tile.NR
+	widest := max(1, groupWidth/w.tile.NR)
+	w.parts, w.group = 1, min(widest, np)
+	if threads > 1 {
+		least := leastRows
+		if !w.b.ready(w.m) {
+			least = leastPacked
+		}
+		most := max(1, w.m/least) // parts
+		units := unitsEach * threads
+		if w.b.ready(w.m) {
+			w.group = max(1, min(widest, np*most/units))
+			w.parts = (units*w.group + np - 1) / np
+		} else {
+			w.group = max(1, min(widest, 2*np/units))
+			w.parts = (units*w.group/4 + np - 1) / np
+		}
+		w.parts = max(1, min(w.parts, most))
+	}
+	w.groups = (np + w.group - 1) / w.group
+	w.group = (np + w.groups - 1) / w.groups
+	w.perPart = (w.m + w.parts - 1) / w.parts
+	w.perPart = (w.perPart + w.tile.MR - 1) / w.tile.MR * w.tile.MR
+}
+
+// gemmTN multiplies a, whose columns are the rows of A, with b by rows.
+func gemmTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
+	switch {
+	case n <= narrowRight && m >= narrowedLeft*n && k > 0 && n > 0:
+		gemmNarrowTN(t, threads, m, n, k, a, lda, b, ldb, c, ldc, add)
+	case m <= narrowLeft || k <= shallowLeft:
+		gemm(t, threads, m, n, k, byColumn(a, lda), lanesByColumn{b, ldb}, c, ldc, add)
+	default:
+		gemmDeepTN(t, threads, m, n, k, a, lda, b, ldb, c, ldc, add)
+	}
+}
+
+// gemmNarrowTN computes the transpose of C, which is wide, and turns it around.
+func gemmNarrowTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
+	turned := getBuffer(n * m)
+	defer turned.free()
+	if add {
+		for i := range m {
+			for j := range n {
+				turned.f[j*m+i] = c[i*ldc+j]
+			}
+		}
+	}
+	gemm(t, threads, n, m, k, byColumn(b, ldb), lanesByColumn{a, lda}, turned.f, m, add)
+	for i := range m {
+		for j := range n {
+			c[i*ldc+j] = turned.f[j*m+i]
+		}
+	}
+}
+
+// gemmDeepTN copies as many depths of A as fit the scratch to panels, multiplies, and goes on with the next.
+func gemmDeepTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
+	panels := (m + t.MR - 1) / t.MR
+	depth := min(k, max(1, leftAtOnce/(panels*t.MR*depthBlock))*depthBlock)
+	buf := getBuffer(panels * t.MR * depth)
+	defer buf.free()
+	q := &panelsOfLeft{height: t.MR, panels: panels, data: buf.f}
+	w := newProduct(t, m, n, k, left{panels: q}, lanesByColumn{b, ldb}, c, ldc, add)
+	for ; w.from < k; w.from, w.add = w.from+depth, true {
+		q.from, w.to = w.from, min(k, w.from+depth)
+		Parallel(threads, panels, func(i int) { q.fill(i, min(t.MR, m-i*t.MR), w.to, a, lda) })
+		multiply(threads, w)
+	}
+}
+
+// fill copies w columns of the matrix a to panel i.
+func (q *panelsOfLeft) fill(i, w, to int, a []float32, lda int) {
+	for p := q.from; p < to; p += depthBlock {
+		kc := min(depthBlock, to-p)
+		dst, _ := q.at(i*q.height, p, kc)
+		kernel.PackLines(dst, q.height, a[p*lda+i*q.height:], lda, w, kc)
+	}
+}
