@@ -48,10 +48,10 @@ func expm1(x float32) (p, k float32) {
 // pow2 returns 2^n for -126 ≤ n ≤ 127.
 func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
-// Sigmoid returns 1/(1+e^-x) with an error below 2 ulp.
+// Sigmoid returns 1/(1+e^-x) with an error below 2.5 ulp.
 func Sigmoid(x float32) float32 { return logistic(1, x) }
 
-// SiLU returns x/(1+e^-x), which is 0 at -∞, with an error below 2.5 ulp.
+// SiLU returns x/(1+e^-x), which is 0 at -∞, with an error below 3 ulp.
 func SiLU(x float32) float32 { return logistic(max(x, -120), x) }
 
 // logistic returns a/(1+e^-x). It works with e = e^-|x|, which does not overflow, and multiplies by the part of e that

@@ -5,6 +5,8 @@ import "math"
 // The exact GELU is x·Φ(x), Φ the distribution function of the normal distribution. For a = |x|,
 // Φ(−a) = e^(−a²/2)·M(a), where M falls slowly from ½ like Mills' ratio: with t = 1/(1+a/4) it is t times a polynomial
 // in t, found by interpolation at Chebyshev's points for 0 ≤ a ≤ 15 (relative error 1.4e-8). Beyond, Φ(−a) is 0.
+//
+// Errors: the function is right to 10 ulp from -3 on and to 2^-27 below, where it is small; the derivative to 2^-22.
 const (
 	phiEnd     float32 = 15
 	phiDensity float32 = 0.3989422804014327 // 1/√(2π)
