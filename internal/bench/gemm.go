@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"runtime"
 )
@@ -70,40 +67,6 @@ func (l *lab) gemm(ours, theirs *server, peerErr error, how string, threads int,
 	}
 	r.Value, r.ReferenceValue, r.Ratio = work/a, work/b, 1/ratio
 	return r
-}
-
-// A server is a program that answers each line with a number.
-type server struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func serve(program string) (*server, error) {
-	cmd := exec.Command(program)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	return &server{cmd, in, bufio.NewReader(out)}, cmd.Start()
-}
-
-func (s *server) ask(line string) (v float64, err error) {
-	if _, err := fmt.Fprintln(s.in, line); err != nil {
-		return 0, err
-	}
-	_, err = fmt.Fscanln(s.out, &v)
-	return v, err
-}
-
-func (s *server) close() {
-	s.in.Close()
-	s.cmd.Wait()
 }
 
 func (l *lab) gemmProgram() (*server, error) {
