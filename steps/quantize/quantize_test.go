@@ -141,11 +141,11 @@ func checkTensor(t *testing.T, was, is *weights.Dir, name string, p Params) {
 		t.Fatal(err)
 	}
 	shape, _ := was.Shape(name)
-	want, err := quant.QuantizeNF4(1, values, shape, quant.NF4Options{BlockSize: p.BlockSize, DoubleQuant: p.DoubleQuant, DType: tensor.BF16})
+	want, err := quant.Quantize(1, values, shape, quant.Options{Scheme: p.Scheme, BlockSize: p.BlockSize, DoubleQuant: p.DoubleQuant, DType: tensor.BF16})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, ok, err := is.NF4(name)
+	got, ok, err := is.Quant(name)
 	if err != nil || !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("%s is not what quantizing it gives: %v, %v", name, ok, err)
 	}

@@ -74,13 +74,13 @@ func (q *quantizer) add(name string) error {
 	if err != nil {
 		return err
 	}
-	nf4, err := quant.QuantizeNF4(q.t.Threads, values, shape, quant.NF4Options{
-		BlockSize: q.p.BlockSize, DoubleQuant: q.p.DoubleQuant, DType: dtype,
+	few, err := quant.Quantize(q.t.Threads, values, shape, quant.Options{
+		Scheme: q.p.Scheme, BlockSize: q.p.BlockSize, DoubleQuant: q.p.DoubleQuant, DType: dtype,
 	})
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", name, err)
 	}
-	parts, err := nf4.Parts()
+	parts, err := few.Parts()
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", name, err)
 	}
@@ -89,7 +89,7 @@ func (q *quantizer) add(name string) error {
 		q.parts[name+part.Suffix] = part.Data
 	}
 	q.dtypes[dtype] += len(values)
-	q.errors = append(q.errors, measure(q.t.Threads, name, nf4, values))
+	q.errors = append(q.errors, measure(q.t.Threads, name, few, values))
 	return nil
 }
 
@@ -143,9 +143,10 @@ type tensorError struct {
 
 // measure compares a quantized tensor with what it was. The sums run in order
 // in float64, so the figures are the same everywhere.
-func measure(threads int, name string, nf4 *quant.NF4Tensor, values []float32) tensorError {
+func measure(threads int, name string, few quant.Tensor, values []float32) tensorError {
 	back := make([]float32, len(values))
-	nf4.Dequantize(threads, back)
+	quant.Dequantize(threads, few, back)
+	rows, columns := few.Shape()
 	var squares, errors, largest, worst float64
 	for i, v := range values {
 		x, d := float64(v), float64(back[i])-float64(v)
@@ -154,7 +155,7 @@ func measure(threads int, name string, nf4 *quant.NF4Tensor, values []float32) t
 		largest, worst = max(largest, math.Abs(x)), max(worst, math.Abs(d))
 	}
 	return tensorError{
-		Name: strings.TrimSuffix(name, ".weight"), Shape: nf4.Shape, Bits: nf4.BitsPerElement(),
+		Name: strings.TrimSuffix(name, ".weight"), Shape: []int{rows, columns}, Bits: ratio(float64(8*few.Bytes()), float64(len(values))),
 		RMS: math.Sqrt(ratio(errors, squares)), Max: ratio(worst, largest),
 	}
 }

@@ -33,11 +33,11 @@ func quantized(t *testing.T, model string) (nf4, twin string) {
 		if !strings.HasSuffix(x.Name, "_proj.weight") {
 			return []quant.Part{dense(t, x.Shape, data)}
 		}
-		q, err := quant.QuantizeNF4(1, data, x.Shape, quant.NF4Options{BlockSize: 64, DoubleQuant: true, DType: tensor.F32})
+		q, err := quant.Quantize(1, data, x.Shape, quant.Options{Scheme: quant.NF4, BlockSize: 64, DoubleQuant: true, DType: tensor.F32})
 		if err != nil {
 			t.Fatal(err)
 		}
-		q.Dequantize(1, data)
+		quant.Dequantize(1, q, data)
 		parts, err := q.Parts()
 		if err != nil {
 			t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
@@ -146,7 +145,7 @@ func (l loader) norm(path string) (n affine, err error) {
 
 // linear reads one matrix. For inference it is laid out once as float32, since
 // single rows are multiplied with it over and over. For training a matrix of
-// BF16, F16 or NF4 stays as it is stored and is unpacked just before use.
+// BF16, F16 or few bits stays as it is stored and is unpacked just before use.
 func (l loader) linear(name string, out, in int) (Linear, error) {
 	dtype, err := l.w.DType(name)
 	if err != nil {
@@ -180,12 +179,9 @@ func (l loader) stored(name string, rows, columns int) (tensor.Panels, error) {
 			return nil, err
 		}
 		return tensor.NewHalf(spec.DType, rows, columns, data)
-	case "NF4":
-		q, _, err := l.w.NF4(name)
-		if err != nil {
-			return nil, err
-		}
-		return nf4{q, q.Scales(), rows, columns}, nil
+	case "NF4", "FP4", "Q8_0":
+		q, _, err := l.w.Quant(name)
+		return q, err
 	}
 	w, err := l.w.F32(name)
 	return matrix{rows, columns, w}, err
@@ -223,17 +219,4 @@ func (d matrix) Shape() (rows, columns int) { return d.rows, d.columns }
 
 func (d matrix) Unpack(dst []float32, row, column int) {
 	copy(dst, d.w[row*d.columns+column:])
-}
-
-// nf4 is a 4-bit matrix as tensor.Panels.
-type nf4 struct {
-	q             *quant.NF4Tensor
-	scales        []float32
-	rows, columns int
-}
-
-func (d nf4) Shape() (rows, columns int) { return d.rows, d.columns }
-
-func (d nf4) Unpack(dst []float32, row, column int) {
-	d.q.DequantizeRange(dst, row*d.columns+column, d.scales)
 }

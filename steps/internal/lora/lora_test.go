@@ -475,7 +475,7 @@ func quantized(t *testing.T, dir string, c decoder.Config, q *artifact.Quantizat
 			specs, data[name] = append(specs, spec), raw
 			continue
 		}
-		n, err := quant.QuantizeNF4(1, f32(t, w, name), spec.Shape, quant.NF4Options{BlockSize: q.BlockSize, DoubleQuant: q.DoubleQuant, DType: tensor.F32})
+		n, err := quant.Quantize(1, f32(t, w, name), spec.Shape, quant.Options{Scheme: q.Scheme, BlockSize: q.BlockSize, DoubleQuant: q.DoubleQuant, DType: tensor.F32})
 		if err != nil {
 			t.Fatal(err)
 		}

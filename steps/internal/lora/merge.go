@@ -39,12 +39,12 @@ type MergeOptions struct {
 }
 
 // Merge writes base plus adapter to dir/model.safetensors, tensor by tensor.
-// Weights of the base that are stored in 4 bits are dequantized. The adapter
+// Weights of the base that are stored in few bits are dequantized. The adapter
 // must fit (Check).
 func Merge(ctx context.Context, c decoder.Config, base *weights.Dir, a *Adapter, dir string, opt MergeOptions) error {
 	m := merger{base: base, a: a, opt: opt, round: map[string]bool{}}
 	if opt.Round != nil {
-		if opt.Round.Scheme != "nf4" {
+		if !slices.Contains([]string{quant.NF4, quant.FP4, quant.Q8}, opt.Round.Scheme) {
 			return fmt.Errorf("the adapter was trained on weights quantized as %q, which pipe cannot reproduce", opt.Round.Scheme)
 		}
 		for _, mod := range c.Modules() {
@@ -106,8 +106,11 @@ func (m *merger) specs() ([]safetensors.Spec, error) {
 
 // float says whether weights.Dir.F32 widens the dtype.
 func float(dtype string) bool {
-	return dtype == "F32" || dtype == "BF16" || dtype == "F16" || dtype == "NF4"
+	return dtype == "F32" || dtype == "BF16" || dtype == "F16" || few(dtype)
 }
+
+// few says whether weights of the dtype are stored in few bits.
+func few(dtype string) bool { return dtype == "NF4" || dtype == "FP4" || dtype == "Q8_0" }
 
 func (m *merger) write(ctx context.Context, w *safetensors.Writer, specs []safetensors.Spec) error {
 	var done, total int64
@@ -149,7 +152,7 @@ func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
 	module, isWeight := strings.CutSuffix(s.Name, ".weight")
 	pair, adapted := m.a.Pairs[module]
 	adapted = adapted && isWeight
-	round := m.round[module] && isWeight && string(stored) != "NF4"
+	round := m.round[module] && isWeight && !few(string(stored))
 	if !adapted && !round && tensor.DType(stored) == s.DType {
 		_, raw, err := m.base.Stored(s.Name)
 		return raw, err
@@ -159,13 +162,13 @@ func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
 		return nil, err
 	}
 	if round {
-		q, err := quant.QuantizeNF4(m.opt.Threads, x, s.Shape, quant.NF4Options{
-			BlockSize: m.opt.Round.BlockSize, DoubleQuant: m.opt.Round.DoubleQuant, DType: tensor.DType(stored),
+		q, err := quant.Quantize(m.opt.Threads, x, s.Shape, quant.Options{
+			Scheme: m.opt.Round.Scheme, BlockSize: m.opt.Round.BlockSize, DoubleQuant: m.opt.Round.DoubleQuant, DType: tensor.DType(stored),
 		})
 		if err != nil {
 			return nil, err
 		}
-		q.Dequantize(m.opt.Threads, x)
+		quant.Dequantize(m.opt.Threads, q, x)
 	}
 	if adapted {
 		for i, d := range pair.Delta(m.opt.Threads) {

@@ -12,15 +12,6 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
-// Part is one of the tensors that bitsandbytes stores for a 4-bit weight: the
-// weight's own name followed by Suffix.
-type Part struct {
-	Suffix string
-	DType  tensor.DType
-	Shape  []int
-	Data   []byte // little endian
-}
-
 // Suffixes of the parts; stateSuffix is followed by the type.
 const (
 	absmaxSuffix       = ".absmax"
@@ -57,8 +48,8 @@ func torchDType(d tensor.DType) (string, bool) {
 	return "", false
 }
 
-// IsPart reports whether name is one of the extra parts of a 4-bit weight, and of which.
-func IsPart(name string) (weight string, ok bool) {
+// isFourBitPart reports whether name is one of the extra parts of a 4-bit weight, and of which.
+func isFourBitPart(name string) (weight string, ok bool) {
 	if i := strings.Index(name, ".weight.quant_state."); i >= 0 {
 		return name[:i+len(".weight")], true
 	}
@@ -70,18 +61,18 @@ func IsPart(name string) (weight string, ok bool) {
 	return "", false
 }
 
-// Suffixes lists the suffixes under which parts of a 4-bit weight other than its codes may lie.
-func Suffixes() []string {
-	return []string{absmaxSuffix, tableSuffix, nestedAbsmaxSuffix, nestedTableSuffix, stateSuffix + "nf4", stateSuffix + "fp4"}
+// fourBitSuffixes lists the suffixes under which parts of a 4-bit weight other than its codes may lie.
+func fourBitSuffixes() []string {
+	return []string{absmaxSuffix, tableSuffix, nestedAbsmaxSuffix, nestedTableSuffix, stateSuffix + NF4, stateSuffix + FP4}
 }
 
-// Parts serializes t as bitsandbytes does.
-func (t *NF4Tensor) Parts() ([]Part, error) {
+// Parts implements Tensor, as bitsandbytes serializes the weight.
+func (t *FourBit) Parts() ([]Part, error) {
 	dtype, ok := torchDType(t.DType)
 	if !ok {
 		return nil, fmt.Errorf("a 4-bit weight cannot come from %s", t.DType)
 	}
-	shape := strings.ReplaceAll(fmt.Sprint(t.Shape), " ", ", ")
+	shape := strings.ReplaceAll(fmt.Sprint(t.Dims), " ", ", ")
 	var js strings.Builder
 	fmt.Fprintf(&js, `{"quant_type": "%s", "blocksize": %d, "dtype": "%s", "shape": %s`, t.Type, t.BlockSize, dtype, shape)
 	parts := []Part{
@@ -101,10 +92,10 @@ func (t *NF4Tensor) Parts() ([]Part, error) {
 	return append(parts, Part{stateSuffix + t.Type, tensor.U8, []int{js.Len()}, []byte(js.String())}), nil
 }
 
-// ParseNF4 puts a 4-bit weight together from its parts, by suffix, all but the
-// codes (Packed stays nil: see WithCodes). Everything that the weight claims is
+// ParseFourBit puts a 4-bit weight together from its parts, by suffix, all but the
+// codes. Everything that the weight claims is
 // checked against the sizes of the parts; errors name the suffix at fault.
-func ParseNF4(parts map[string]Part) (*NF4Tensor, error) {
+func ParseFourBit(parts map[string]Part) (*FourBit, error) {
 	t, s, err := parseState(parts)
 	if err != nil {
 		return nil, err
@@ -113,7 +104,7 @@ func ParseNF4(parts map[string]Part) (*NF4Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Shape = s.Shape
+	t.Dims = s.Shape
 	if err := floats(parts, tableSuffix, t.Table[:]); err != nil {
 		return nil, err
 	}
@@ -132,10 +123,13 @@ func ParseNF4(parts map[string]Part) (*NF4Tensor, error) {
 	return t, err
 }
 
-// WithCodes is a copy of t that holds the codes.
-func (t *NF4Tensor) WithCodes(packed []byte) (*NF4Tensor, error) {
-	if want := t.Len()/2 + t.Len()%2; len(packed) != want {
-		return nil, fmt.Errorf("%d bytes of codes, not %d, for shape %v", len(packed), want, t.Shape)
+// CodeBytes implements Header.
+func (t *FourBit) CodeBytes() int { return t.Len()/2 + t.Len()%2 }
+
+// WithCodes implements Header.
+func (t *FourBit) WithCodes(packed []byte) (Tensor, error) {
+	if want := t.CodeBytes(); len(packed) != want {
+		return nil, fmt.Errorf("%d bytes of codes, not %d, for shape %v", len(packed), want, t.Dims)
 	}
 	c := *t
 	c.Packed = packed
@@ -143,14 +137,14 @@ func (t *NF4Tensor) WithCodes(packed []byte) (*NF4Tensor, error) {
 }
 
 // parseState reads the quant_state and what follows from it alone.
-func parseState(parts map[string]Part) (*NF4Tensor, *state, error) {
-	kind := "nf4"
+func parseState(parts map[string]Part) (*FourBit, *state, error) {
+	kind := NF4
 	part, ok := parts[stateSuffix+kind]
-	if fp4, isFP4 := parts[stateSuffix+"fp4"]; isFP4 {
+	if fp4, isFP4 := parts[stateSuffix+FP4]; isFP4 {
 		if ok {
 			return nil, nil, fmt.Errorf("two quant_state tensors, nf4 and fp4")
 		}
-		kind, part, ok = "fp4", fp4, true
+		kind, part, ok = FP4, fp4, true
 	}
 	name := stateSuffix + kind
 	if !ok {
@@ -171,7 +165,7 @@ func parseState(parts map[string]Part) (*NF4Tensor, *state, error) {
 	}
 	for _, d := range []tensor.DType{tensor.F32, tensor.F16, tensor.BF16} {
 		if torch, _ := torchDType(d); torch == s.DType {
-			return &NF4Tensor{Type: kind, DType: d, BlockSize: s.BlockSize}, &s, nil
+			return &FourBit{Type: kind, DType: d, BlockSize: s.BlockSize}, &s, nil
 		}
 	}
 	return nil, nil, fmt.Errorf("%s: unknown dtype %q", name, s.DType)

@@ -30,20 +30,29 @@ func nest(scales []float32) *Nested {
 		n.Absmax[b] = maxAbs(block)
 		reciprocal := 1 / max(n.Absmax[b], minScale)
 		for i, v := range block {
-			y := float32(v * reciprocal)
-			n.Codes[lo+i] = byte(sort.Search(len(midpoints), func(i int) bool { return midpoints[i] >= y }))
+			n.Codes[lo+i] = nestedCode(&midpoints, float32(v*reciprocal))
 		}
 	}
 	return n
 }
 
-// dequantize gives the scales back; each of its two operations rounds to float32.
-func (n *Nested) dequantize() []float32 {
-	scales := make([]float32, len(n.Codes))
-	for i, c := range n.Codes {
-		scales[i] = float32(n.Table[c]*n.Absmax[i/n.BlockSize]) + n.Offset
+// nestedCode is the number of midpoints below y.
+func nestedCode(midpoints *[255]float32, y float32) byte {
+	code := 0
+	for half := 128; half > 0; half /= 2 {
+		if midpoints[code+half-1] < y {
+			code += half
+		}
 	}
-	return scales
+	return byte(code)
+}
+
+// dequantize writes the scales of the blocks from first on; each of the two
+// operations rounds to float32.
+func (n *Nested) dequantize(dst []float32, first int) {
+	for i, c := range n.Codes[first : first+len(dst)] {
+		dst[i] = float32(n.Table[c]*n.Absmax[(first+i)/n.BlockSize]) + n.Offset
+	}
 }
 
 // mean sums in order in float64. Scales are finite and not negative; a sum of

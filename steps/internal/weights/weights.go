@@ -1,6 +1,6 @@
 // Package weights reads the tensors of a Hugging Face model directory by name,
 // whether they lie in one safetensors file or in shards named by an index, and
-// whether they are stored as floats or as bitsandbytes 4-bit codes.
+// whether they are stored as floats or in few bits.
 package weights
 
 import (
@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
@@ -30,7 +31,7 @@ type Dir struct {
 	files []*safetensors.File
 	where map[string]location // every stored tensor
 	names []string            // logical tensors, sorted
-	quant map[string]*quant.NF4Tensor
+	quant map[string]quant.Header
 }
 
 // location is where a stored tensor lies.
@@ -42,9 +43,9 @@ type location struct {
 
 // Open opens the tensors of the model in dir: model.safetensors, or else the
 // shards that model.safetensors.index.json names. The headers of all files and
-// the layout of 4-bit weights are checked; data is read on demand.
+// the layout of quantized weights are checked; data is read on demand.
 func Open(dir string) (*Dir, error) {
-	d := &Dir{path: dir, where: map[string]location{}, quant: map[string]*quant.NF4Tensor{}}
+	d := &Dir{path: dir, where: map[string]location{}, quant: map[string]quant.Header{}}
 	if err := d.open(); err != nil {
 		d.Close()
 		return nil, err
@@ -110,7 +111,7 @@ func (d *Dir) openFile(name string) (*safetensors.File, error) {
 	return file, nil
 }
 
-// list finds the logical tensors: everything but the extra parts of 4-bit weights.
+// list finds the logical tensors: everything but the extra parts of quantized weights.
 func (d *Dir) list() error {
 	stored := make([]string, 0, len(d.where))
 	for name := range d.where {
@@ -130,17 +131,17 @@ func (d *Dir) list() error {
 		if !ok {
 			return fmt.Errorf("%s: tensor %q belongs to %q, which is missing", d.where[name].name, name, weight)
 		}
-		q, err := d.readNF4(weight)
+		q, err := d.readQuant(weight)
 		if err != nil {
-			return fmt.Errorf("%s: 4-bit tensor %q: %w", loc.name, weight, err)
+			return fmt.Errorf("%s: quantized tensor %q: %w", loc.name, weight, err)
 		}
 		d.quant[weight] = q
 	}
 	return nil
 }
 
-// readNF4 reads what describes a 4-bit weight and checks it against the size of the codes.
-func (d *Dir) readNF4(name string) (*quant.NF4Tensor, error) {
+// readQuant reads what describes a quantized weight and checks it against the size of the codes.
+func (d *Dir) readQuant(name string) (quant.Header, error) {
 	parts := map[string]quant.Part{}
 	for _, suffix := range quant.Suffixes() {
 		loc, ok := d.where[name+suffix]
@@ -153,17 +154,18 @@ func (d *Dir) readNF4(name string) (*quant.NF4Tensor, error) {
 		}
 		parts[suffix] = quant.Part{Suffix: suffix, DType: loc.entry.DType, Shape: loc.entry.Shape, Data: data}
 	}
-	q, err := quant.ParseNF4(parts)
+	codes := d.where[name].entry
+	q, err := quant.Parse(quant.Part{DType: codes.DType, Shape: codes.Shape}, parts)
 	if err != nil {
 		return nil, err
 	}
-	if codes, want := d.where[name].entry.Bytes(), int64(q.Len()/2+q.Len()%2); codes != want {
-		return nil, fmt.Errorf("%d bytes of codes, not %d, for shape %v", codes, want, q.Shape)
+	if got, want := codes.Bytes(), int64(q.CodeBytes()); got != want {
+		return nil, fmt.Errorf("%d bytes of codes, not %d", got, want)
 	}
 	return q, nil
 }
 
-// Names lists the logical tensors, sorted: a 4-bit weight is one tensor.
+// Names lists the logical tensors, sorted: a quantized weight is one tensor.
 func (d *Dir) Names() []string { return slices.Clone(d.names) }
 
 // Has reports whether there is a tensor of that name.
@@ -179,38 +181,40 @@ func (d *Dir) Shape(name string) ([]int, error) {
 		return nil, err
 	}
 	if q, ok := d.quant[name]; ok {
-		return slices.Clone(q.Shape), nil
+		rows, columns := q.Shape()
+		return []int{rows, columns}, nil
 	}
 	return slices.Clone(loc.entry.Shape), nil
 }
 
-// DType is "NF4" or "FP4" for a 4-bit weight, else the stored dtype: "F32", "BF16", "F16", …
+// DType is "NF4", "FP4" or "Q8_0" for a quantized weight, else the stored dtype: "F32", "BF16", "F16", …
 func (d *Dir) DType(name string) (string, error) {
 	loc, err := d.find(name)
 	if err != nil {
 		return "", err
 	}
 	if q, ok := d.quant[name]; ok {
-		return map[string]string{"nf4": "NF4", "fp4": "FP4"}[q.Type], nil
+		return strings.ToUpper(q.Scheme()), nil
 	}
 	return string(loc.entry.DType), nil
 }
 
-// Quantized reports whether any tensor is stored in 4 bits.
+// Quantized reports whether any tensor is stored in few bits.
 func (d *Dir) Quantized() bool { return len(d.quant) > 0 }
 
 // F32 is a copy of the tensor's elements in float32, row-major: exact for F32,
-// BF16 and F16, dequantized (and not rounded to the original dtype) for 4-bit weights.
+// BF16 and F16, dequantized (and not rounded to the original dtype) for quantized weights.
 func (d *Dir) F32(name string) ([]float32, error) {
 	loc, err := d.find(name)
 	if err != nil {
 		return nil, err
 	}
-	if q, ok, err := d.NF4(name); err != nil {
+	if q, ok, err := d.Quant(name); err != nil {
 		return nil, err
 	} else if ok {
-		values := make([]float32, q.Len())
-		q.Dequantize(1, values)
+		rows, columns := q.Shape()
+		values := make([]float32, rows*columns)
+		quant.Dequantize(1, q, values)
 		return values, nil
 	}
 	size := loc.entry.DType.Size()
@@ -229,8 +233,8 @@ func (d *Dir) F32(name string) ([]float32, error) {
 	return values, nil
 }
 
-// NF4 reads a 4-bit weight as it is stored; false for any other tensor.
-func (d *Dir) NF4(name string) (*quant.NF4Tensor, bool, error) {
+// Quant reads a quantized weight as it is stored; false for any other tensor.
+func (d *Dir) Quant(name string) (quant.Tensor, bool, error) {
 	loc, err := d.find(name)
 	if err != nil {
 		return nil, false, err
@@ -245,13 +249,13 @@ func (d *Dir) NF4(name string) (*quant.NF4Tensor, bool, error) {
 	}
 	q, err := header.WithCodes(codes)
 	if err != nil {
-		return nil, false, fmt.Errorf("%s: 4-bit tensor %q: %w", loc.name, name, err)
+		return nil, false, fmt.Errorf("%s: quantized tensor %q: %w", loc.name, name, err)
 	}
 	return q, true, nil
 }
 
 // Stored is a tensor as it lies in its file, with its bytes: what copying a
-// tensor unchanged needs. For a 4-bit weight these are the codes.
+// tensor unchanged needs. For a quantized weight these are the codes.
 func (d *Dir) Stored(name string) (safetensors.Spec, []byte, error) {
 	loc, err := d.find(name)
 	if err != nil {

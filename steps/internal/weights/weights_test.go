@@ -100,8 +100,8 @@ func TestSingleFile(t *testing.T) {
 	if _, err := d.F32("i"); err == nil {
 		t.Error("an integer tensor converts to F32")
 	}
-	if _, ok, err := d.NF4("a"); ok || err != nil {
-		t.Errorf("a is NF4: %v, %v", ok, err)
+	if _, ok, err := d.Quant("a"); ok || err != nil {
+		t.Errorf("a is quantized: %v, %v", ok, err)
 	}
 	if d.Has("x") || !d.Has("a") {
 		t.Error("Has is wrong")
@@ -169,13 +169,13 @@ func TestIndexRefused(t *testing.T) {
 }
 
 // nf4 is a quantized tensor as it is stored.
-func nf4(t testing.TB, name string, double bool) (*quant.NF4Tensor, []stored) {
+func nf4(t testing.TB, name string, double bool) (quant.Tensor, []stored) {
 	t.Helper()
 	x := make([]float32, 3*50)
 	for i := range x {
 		x[i] = float32(math.Abs(float64(i%17)-8)) / 9
 	}
-	q, err := quant.QuantizeNF4(1, x, []int{3, 50}, quant.NF4Options{BlockSize: 64, DoubleQuant: double, DType: tensor.BF16})
+	q, err := quant.Quantize(1, x, []int{3, 50}, quant.Options{Scheme: quant.NF4, BlockSize: 64, DoubleQuant: double, DType: tensor.BF16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,12 +199,12 @@ func TestNF4(t *testing.T) {
 		if got := d.Names(); !reflect.DeepEqual(got, []string{"l.norm.weight", "l.q_proj.weight"}) || !d.Quantized() {
 			t.Errorf("names %v, quantized %v", got, d.Quantized())
 		}
-		want := make([]float32, q.Len())
-		q.Dequantize(1, want)
+		want := make([]float32, 3*50)
+		quant.Dequantize(1, q, want)
 		check(t, d, "l.q_proj.weight", "NF4", []int{3, 50}, want)
-		got, ok, err := d.NF4("l.q_proj.weight")
+		got, ok, err := d.Quant("l.q_proj.weight")
 		if err != nil || !ok || !reflect.DeepEqual(got, q) {
-			t.Errorf("NF4 differs: %v, %v", ok, err)
+			t.Errorf("Quant differs: %v, %v", ok, err)
 		}
 	}
 }

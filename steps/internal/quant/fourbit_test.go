@@ -13,8 +13,9 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
-var plain = NF4Options{BlockSize: 64, DType: tensor.F32}
-var double = NF4Options{BlockSize: 64, DType: tensor.BF16, DoubleQuant: true}
+var plain = Options{Scheme: NF4, BlockSize: 64, DType: tensor.F32}
+var floats4 = Options{Scheme: FP4, BlockSize: 64, DType: tensor.F16, DoubleQuant: true}
+var double = Options{Scheme: NF4, BlockSize: 64, DType: tensor.BF16, DoubleQuant: true}
 
 // random fills n values from a small generator, a normal-ish mix of magnitudes.
 func random(n int, seed uint32) []float32 {
@@ -35,7 +36,7 @@ func TestNF4GoldenBlock(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i-31) / 32
 	}
-	q, err := QuantizeNF4(1, x, []int{8, 8}, plain)
+	q, err := QuantizeFourBit(1, x, []int{8, 8}, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestNF4TableBits(t *testing.T) {
 	want := []uint32{0xbf800000, 0xbf3239b1, 0xbf066b30, 0xbeca32a0, 0xbe91a24d, 0xbe3d353f, 0xbdba7871, 0,
 		0x3da2faff, 0x3e24cae3, 0x3e7c04dd, 0x3ead033a, 0x3ee1a4b8, 0x3f1007ab, 0x3f3913b3, 0x3f800000}
 	for i, w := range want {
-		if got := math.Float32bits(nf4Table[i]); got != w {
+		if got := math.Float32bits(nf4().table[i]); got != w {
 			t.Errorf("table[%d] = %08x, want %08x", i, got, w)
 		}
 	}
@@ -74,108 +75,117 @@ func TestDynamicMap(t *testing.T) {
 }
 
 // countBelow is the definition of a code.
-func countBelow(y float32) (n uint32) {
-	for _, threshold := range nf4Thresholds {
+func countBelow(c *fourBitCode, y float32) byte {
+	n := 0
+	for _, threshold := range c.thresholds {
 		if y > threshold {
 			n++
 		}
 	}
-	return n
+	return c.order[n]
 }
 
-func TestNF4CodeCountsThresholds(t *testing.T) {
-	buckets := nf4Buckets()
-	check := func(y float32) {
-		if got, want := nf4Code(y, buckets), countBelow(y); got != want {
-			t.Fatalf("code of %v is %d, want %d", y, got, want)
-		}
-	}
-	infinity := float32(math.Inf(1))
-	for _, center := range append(nf4Thresholds[:], -1, 0, 1) {
-		for _, toward := range []float32{-infinity, infinity} {
-			y := center
-			for range 1000 {
-				check(y)
-				y = math.Nextafter32(y, toward)
+func TestFourBitCodeCountsThresholds(t *testing.T) {
+	for _, scheme := range []string{NF4, FP4} {
+		c := codesOf(scheme)
+		check := func(y float32) {
+			if got, want := c.code(y), countBelow(c, y); got != want {
+				t.Fatalf("%s: code of %v is %d, want %d", scheme, y, got, want)
 			}
 		}
-	}
-	for i := -32; i <= 32; i++ {
-		y := float32(i) / 32
-		check(y)
-		check(math.Nextafter32(y, 2))
-		check(math.Nextafter32(y, -2))
-	}
-	for bits := uint32(0); bits < 0x3f800000; bits += 7919 {
-		check(math.Float32frombits(bits))
-		check(-math.Float32frombits(bits))
+		infinity := float32(math.Inf(1))
+		for _, center := range append(c.thresholds[:], -1, 0, 1) {
+			for _, toward := range []float32{-infinity, infinity} {
+				y := center
+				for range 1000 {
+					check(y)
+					y = math.Nextafter32(y, toward)
+				}
+			}
+		}
+		for i := -1024; i <= 1024; i++ {
+			y := float32(i) / 1024
+			check(y)
+			check(math.Nextafter32(y, 2))
+			check(math.Nextafter32(y, -2))
+		}
+		for bits := uint32(0); bits < 0x3f800000; bits += 7919 {
+			check(math.Float32frombits(bits))
+			check(-math.Float32frombits(bits))
+		}
 	}
 }
 
-func TestNF4RoundTripOfTableValues(t *testing.T) {
+func TestFourBitRoundTripOfTableValues(t *testing.T) {
 	x := make([]float32, 16*7)
 	for i := range x {
-		x[i] = nf4Table[i%16] * 0.25
+		x[i] = nf4().table[i%16] * 0.25
 	}
-	for _, opt := range []NF4Options{plain, {BlockSize: 32, DType: tensor.F16}} {
-		q, err := QuantizeNF4(2, x, []int{7, 16}, opt)
+	for _, opt := range []Options{plain, {Scheme: NF4, BlockSize: 32, DType: tensor.F16}} {
+		q, err := QuantizeFourBit(2, x, []int{7, 16}, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := make([]float32, len(x))
-		q.Dequantize(2, got)
+		Dequantize(2, q, got)
 		if !reflect.DeepEqual(got, x) {
 			t.Errorf("block size %d: table values do not survive", opt.BlockSize)
 		}
 	}
 }
 
-func TestNF4ErrorIsBounded(t *testing.T) {
+func TestFourBitErrorIsBounded(t *testing.T) {
 	x := random(4096+17, 3)
-	for _, opt := range []NF4Options{plain, double} {
-		q, err := QuantizeNF4(2, x, []int{len(x)}, opt)
+	for _, opt := range []Options{plain, double, floats4} {
+		q, err := QuantizeFourBit(2, x, []int{len(x)}, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := make([]float32, len(x))
-		q.Dequantize(1, got)
-		scales := q.Scales()
+		Dequantize(1, q, got)
+		scales := make([]float32, (len(x)+63)/64)
+		q.scales(scales, 0)
 		for i := range x {
-			// Half the widest gap of the table, 0.152, plus what double quantization adds.
-			if d := math.Abs(float64(got[i] - x[i])); d > 0.17*float64(scales[i/64])+1e-9 {
+			// Half the widest gap of the tables, 0.167, plus what double quantization adds.
+			if d := math.Abs(float64(got[i] - x[i])); d > 0.19*float64(scales[i/64])+1e-9 {
 				t.Fatalf("%+v: element %d: %v became %v (scale %v)", opt, i, x[i], got[i], scales[i/64])
 			}
 		}
 	}
 }
 
-func TestNF4EveryRangeAgrees(t *testing.T) {
-	x := random(64*3+5, 9)
-	q, err := QuantizeNF4(1, x, []int{len(x)}, double)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := make([]float32, len(x))
-	q.Dequantize(1, whole)
-	scales := q.Scales()
-	for lo := range x {
-		for hi := lo; hi <= len(x); hi += 13 {
-			part := make([]float32, hi-lo)
-			q.DequantizeRange(part, lo, scales)
-			if !reflect.DeepEqual(part, whole[lo:hi]) {
-				t.Fatalf("elements %d to %d differ", lo, hi)
+func TestFourBitEveryRangeAgrees(t *testing.T) {
+	x := random(64*40+5, 9)
+	for _, opt := range []Options{plain, double, floats4} {
+		q, err := QuantizeFourBit(1, x, []int{len(x)}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scales := make([]float32, (len(x)+63)/64)
+		q.scales(scales, 0)
+		whole := make([]float32, len(x))
+		for i := range whole {
+			whole[i] = q.Table[q.Packed[i/2]>>(4-4*(i%2))&15] * scales[i/64]
+		}
+		for lo := 0; lo < len(x); lo += 1 + lo/50 {
+			for hi := lo; hi <= len(x); hi += 1 + (hi-lo)/3 {
+				part := make([]float32, hi-lo)
+				q.Unpack(part, 0, lo)
+				if !reflect.DeepEqual(part, whole[lo:hi]) {
+					t.Fatalf("elements %d to %d differ", lo, hi)
+				}
 			}
 		}
 	}
 }
 
-func TestNF4ThreadsDoNotMatter(t *testing.T) {
+func TestFourBitThreadsDoNotMatter(t *testing.T) {
 	x := random(64*5000+1, 4)
-	one, err := QuantizeNF4(1, x, []int{len(x)}, double)
+	one, err := QuantizeFourBit(1, x, []int{len(x)}, double)
 	if err != nil {
 		t.Fatal(err)
 	}
-	many, err := QuantizeNF4(7, x, []int{len(x)}, double)
+	many, err := QuantizeFourBit(7, x, []int{len(x)}, double)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,26 +193,26 @@ func TestNF4ThreadsDoNotMatter(t *testing.T) {
 		t.Error("seven threads give other bits than one")
 	}
 	a, b := make([]float32, len(x)), make([]float32, len(x))
-	one.Dequantize(1, a)
-	one.Dequantize(5, b)
+	Dequantize(1, one, a)
+	Dequantize(5, one, b)
 	if !reflect.DeepEqual(a, b) {
 		t.Error("dequantizing with five threads gives other bits than with one")
 	}
 }
 
-func TestNF4Edges(t *testing.T) {
+func TestFourBitEdges(t *testing.T) {
 	for name, x := range map[string][]float32{
 		"empty": {}, "one": {3}, "zeros": make([]float32, 100), "tiny": {1e-45, -1e-45, 0},
 		"huge": {math.MaxFloat32, -math.MaxFloat32, 1},
 	} {
-		for _, opt := range []NF4Options{plain, double} {
-			q, err := QuantizeNF4(2, x, []int{len(x)}, opt)
+		for _, opt := range []Options{plain, double, floats4} {
+			q, err := QuantizeFourBit(2, x, []int{len(x)}, opt)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
 			got := make([]float32, len(x))
-			q.Dequantize(1, got)
+			Dequantize(1, q, got)
 			for _, v := range got {
 				if v-v != 0 {
 					t.Errorf("%s: dequantizes to %v", name, v)
@@ -213,13 +223,13 @@ func TestNF4Edges(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		x := make([]float32, 200)
 		x[100] = float32(bad)
-		if _, err := QuantizeNF4(1, x, []int{200}, double); err == nil || !strings.Contains(err.Error(), "64 to 127") {
+		if _, err := QuantizeFourBit(1, x, []int{200}, double); err == nil || !strings.Contains(err.Error(), "64 to 127") {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
 }
 
-func partMap(t *testing.T, q *NF4Tensor) map[string]Part {
+func partMap(t *testing.T, q *FourBit) map[string]Part {
 	t.Helper()
 	list, err := q.Parts()
 	if err != nil {
@@ -232,17 +242,21 @@ func partMap(t *testing.T, q *NF4Tensor) map[string]Part {
 	return parts
 }
 
-func parseAll(parts map[string]Part) (*NF4Tensor, error) {
-	q, err := ParseNF4(parts)
+func parseAll(parts map[string]Part) (*FourBit, error) {
+	q, err := ParseFourBit(parts)
 	if err != nil {
 		return nil, err
 	}
-	return q.WithCodes(parts[""].Data)
+	w, err := q.WithCodes(parts[""].Data)
+	if err != nil {
+		return nil, err
+	}
+	return w.(*FourBit), nil
 }
 
-func TestNF4PartsRoundTrip(t *testing.T) {
-	for _, opt := range []NF4Options{plain, double, {BlockSize: 4096, DType: tensor.F16, DoubleQuant: true}} {
-		q, err := QuantizeNF4(1, random(96*33, 5), []int{96, 33}, opt)
+func TestFourBitPartsRoundTrip(t *testing.T) {
+	for _, opt := range []Options{plain, double, {Scheme: FP4, BlockSize: 4096, DType: tensor.F16, DoubleQuant: true}} {
+		q, err := QuantizeFourBit(1, random(96*33, 5), []int{96, 33}, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,8 +271,8 @@ func TestNF4PartsRoundTrip(t *testing.T) {
 	}
 }
 
-func TestNF4StateJSON(t *testing.T) {
-	q, err := QuantizeNF4(1, []float32{0.5, -0.25}, []int{2, 1}, double)
+func TestFourBitStateJSON(t *testing.T) {
+	q, err := QuantizeFourBit(1, []float32{0.5, -0.25}, []int{2, 1}, double)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,8 +295,8 @@ func TestPythonFloat(t *testing.T) {
 	}
 }
 
-func TestParseNF4Refuses(t *testing.T) {
-	q, err := QuantizeNF4(1, random(640, 1), []int{10, 64}, double)
+func TestParseFourBitRefuses(t *testing.T) {
+	q, err := QuantizeFourBit(1, random(640, 1), []int{10, 64}, double)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +349,7 @@ func TestIsPart(t *testing.T) {
 	for name, want := range map[string]string{
 		"a.weight.absmax": "a.weight", "a.weight.quant_map": "a.weight", "a.weight.nested_absmax": "a.weight",
 		"a.weight.nested_quant_map": "a.weight", "a.weight.quant_state.bitsandbytes__nf4": "a.weight",
-		"a.weight": "", "a.bias": "", "absmax": "", "a.absmax": "",
+		"a.weight_scale": "a.weight", "a.weight": "", "a.scale": "", "a.bias": "", "absmax": "", "a.absmax": "",
 	} {
 		if got, ok := IsPart(name); got != want || ok != (want != "") {
 			t.Errorf("IsPart(%q) = %q, %v", name, got, ok)
@@ -343,48 +357,49 @@ func TestIsPart(t *testing.T) {
 	}
 }
 
-// TestNF4FastEqualsPlain compares the kernels with the plain Go that defines
+// TestPackFastEqualsPlain compares the kernels with the plain Go that defines
 // them, on every length, between guard bytes.
-func TestNF4FastEqualsPlain(t *testing.T) {
+func TestPackFastEqualsPlain(t *testing.T) {
 	if _, done := maxAbsFast(make([]float32, 32)); done == 0 {
 		t.Skip("no kernels on this machine or in this build")
 	}
-	buckets := nf4Buckets()
-	values := random(300, 11)
-	values[77], values[78] = 0.5, -0.75
-	for n := range values {
-		x := values[:n]
-		largest, done := maxAbsFast(x)
-		if want := maxAbsBits(x[:done]); largest != want || done != n&^31 {
-			t.Fatalf("%d elements: largest %08x of %d, want %08x", n, largest, done, want)
+	for _, c := range []*fourBitCode{nf4(), fp4()} {
+		values := random(300, 11)
+		values[77], values[78] = 0.5, -0.75
+		for n := range values {
+			x := values[:n]
+			largest, done := maxAbsFast(x)
+			if want := maxAbsBits(x[:done]); largest != want || done != n&^31 {
+				t.Fatalf("%d elements: largest %08x of %d, want %08x", n, largest, done, want)
+			}
+			got := bytes.Repeat([]byte{0xa5}, n/2+64)
+			want := bytes.Clone(got)
+			scale := 1 / max(maxAbs(x), minScale)
+			done = packFast(got[16:], x, c, scale)
+			c.pack(want[16:], x[:done], scale)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%d elements: codes %x\nwant %x", n, got, want)
+			}
 		}
-		got := bytes.Repeat([]byte{0xa5}, n/2+64)
-		want := bytes.Clone(got)
-		scale := 1 / max(maxAbs(x), minScale)
-		done = nf4CodesFast(got[16:], x, scale)
-		nf4Codes(want[16:], x[:done], scale, buckets)
-		if !bytes.Equal(got, want) {
-			t.Fatalf("%d elements: codes %x\nwant %x", n, got, want)
-		}
-	}
-	for _, threshold := range nf4Thresholds {
-		var x [32]float32
-		y := threshold
-		for i := range x[:16] {
-			x[i], x[31-i] = y, math.Nextafter32(threshold, 1)
-			y = math.Nextafter32(y, -1)
-		}
-		var got, want [16]byte
-		nf4CodesFast(got[:], x[:], 1)
-		nf4Codes(want[:], x[:], 1, buckets)
-		if got != want {
-			t.Errorf("around %v: codes %x, want %x", threshold, got, want)
+		for _, threshold := range c.thresholds {
+			var x [32]float32
+			y := threshold
+			for i := range x[:16] {
+				x[i], x[31-i] = y, math.Nextafter32(threshold, 1)
+				y = math.Nextafter32(y, -1)
+			}
+			var got, want [16]byte
+			packFast(got[:], x[:], c, 1)
+			c.pack(want[:], x[:], 1)
+			if got != want {
+				t.Errorf("around %v: codes %x, want %x", threshold, got, want)
+			}
 		}
 	}
 }
 
-func FuzzParseNF4(f *testing.F) {
-	q, err := QuantizeNF4(1, random(70, 1), []int{7, 10}, double)
+func FuzzParseFourBit(f *testing.F) {
+	q, err := QuantizeFourBit(1, random(70, 1), []int{7, 10}, double)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -407,66 +422,32 @@ func FuzzParseNF4(f *testing.F) {
 		if err != nil {
 			return
 		}
-		q.Dequantize(1, make([]float32, q.Len()))
+		Dequantize(1, q, make([]float32, q.Len()))
 	})
 }
 
-func FuzzNF4(f *testing.F) {
-	f.Add([]byte{0, 0, 128, 63, 0, 0, 0, 191}, true)
-	f.Fuzz(func(t *testing.T, raw []byte, doubleQuant bool) {
+func FuzzFourBit(f *testing.F) {
+	f.Add([]byte{0, 0, 128, 63, 0, 0, 0, 191}, true, true)
+	f.Fuzz(func(t *testing.T, raw []byte, doubleQuant, floats bool) {
+		scheme := NF4
+		if floats {
+			scheme = FP4
+		}
 		x := make([]float32, len(raw)/4)
 		for i := range x {
 			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		}
-		q, err := QuantizeNF4(1, x, []int{len(x)}, NF4Options{BlockSize: 32, DType: tensor.F32, DoubleQuant: doubleQuant})
+		q, err := QuantizeFourBit(1, x, []int{len(x)}, Options{Scheme: scheme, BlockSize: 32, DType: tensor.F32, DoubleQuant: doubleQuant})
 		if err != nil {
 			return
 		}
 		for i := range x {
 			block := x[i/32*32 : min(i/32*32+32, len(x))]
-			want := countBelow(x[i] * (1 / max(maxAbs(block), minScale)))
-			if got := uint32(q.Packed[i/2]>>(4-4*(i%2))) & 15; got != want {
+			want := countBelow(codesOf(scheme), x[i]*(1/max(maxAbs(block), minScale)))
+			if got := q.Packed[i/2] >> (4 - 4*(i%2)) & 15; got != want {
 				t.Fatalf("element %d: code %d, want %d", i, got, want)
 			}
 		}
-		q.Dequantize(1, make([]float32, len(x)))
+		Dequantize(1, q, make([]float32, len(x)))
 	})
-}
-
-func BenchmarkNF4Quantize(b *testing.B) {
-	x := random(1<<22, 1)
-	b.SetBytes(int64(4 * len(x)))
-	for b.Loop() {
-		if _, err := QuantizeNF4(1, x, []int{len(x)}, double); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkNF4Codes(b *testing.B) {
-	x, dst, buckets := random(1<<20, 1), make([]byte, 1<<19), nf4Buckets()
-	scale := 1 / maxAbs(x)
-	for name, f := range map[string]func(){
-		"fast":  func() { nf4CodesFast(dst, x, scale) },
-		"plain": func() { nf4Codes(dst, x, scale, buckets) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(4 * len(x)))
-			for b.Loop() {
-				f()
-			}
-		})
-	}
-}
-
-func BenchmarkNF4Dequantize(b *testing.B) {
-	q, err := QuantizeNF4(1, random(1<<22, 1), []int{1 << 22}, double)
-	if err != nil {
-		b.Fatal(err)
-	}
-	dst := make([]float32, q.Len())
-	b.SetBytes(int64(4 * len(dst)))
-	for b.Loop() {
-		q.Dequantize(1, dst)
-	}
 }

@@ -1,0 +1,5 @@
+//go:build noavx512
+
+package quant
+
+const wantAVX512 = false
