@@ -1,160 +1,268 @@
 package decoder
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/pipe-run/pipe/steps/internal/kernel"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
-// queryTile is how many query rows are scored at once: scores take
-// [queryTile, keys] of memory per worker, never [tokens, tokens].
-const queryTile = 64
+const (
+	// tileRows is about how many rows are scored at once, the query heads that
+	// share a key head counting each: scores take [tileRows, keys] of memory a
+	// thread, never [tokens, tokens].
+	tileRows = 192
+	// keyAlign is the multiple at which the keys of a window begin, counted from
+	// the document's first: sums over keys then run in the same blocks wherever
+	// the queries are cut into tiles.
+	keyAlign = 256
+)
 
-// attention computes causal attention within documents, head by head. Queries
-// are [heads][n][dim]; keys and values are [kvHeads][stride][dim], where the
-// first past rows precede the n tokens at hand (a KV cache; past is then common
-// to the only span). Each query head reads key head head/(heads/kvHeads).
-// Queries come multiplied by 1/√dim.
-type attention struct {
-	heads, kvHeads, dim int
-	pool                sync.Pool // *tile
+// heads is a buffer of rows in which the heads of a token lie side by side:
+// head h of token t begins at x[t·ld + h·dim].
+type heads struct {
+	x  []float32
+	ld int
 }
 
-// tile is one worker's scratch: numerators of softmax [queryTile, keys], the
-// inverses of their sums [queryTile], and gradients.
-type tile struct{ p, inv, dp []float32 }
+// attention computes causal attention within documents. The queries of the heads
+// that read one key head (group of them) lie side by side and are scored
+// together, as rows of one product.
+type attention struct {
+	kvHeads, group, dim int
+	scale, cap          float32
+	tokens              int // queries of a tile
+	units               []unit
+	tiles               pool[tile]
+}
+
+// unit is the queries [lo, hi) of one key head, of the document whose first token
+// is first.
+type unit struct{ kvHead, first, lo, hi int }
+
+// span is what is common to all units of a call: the layer's window, 0 for none,
+// and how many keys precede the first token (a KV cache; there is then one
+// document).
+type reach struct{ window, past int }
+
+// tile is one thread's scratch, [rows, dim] or [rows, keys].
+type tile struct{ q, o, do, s, ds, capped []float32 }
 
 func newAttention(c Config) *attention {
+	group := c.Heads / c.KVHeads
 	return &attention{
-		heads: c.Heads, kvHeads: c.KVHeads, dim: c.HeadDim,
-		pool: sync.Pool{New: func() any { return new(tile) }},
+		kvHeads: c.KVHeads, group: group, dim: c.HeadDim,
+		scale: c.attnScale(), cap: float32(c.AttnCap),
+		tokens: max(8, tileRows/group/8*8),
 	}
 }
 
-// unit is the part of the buffers that one (document, head) pair works on.
-type unit struct {
-	head, kvHead int
-	span         Span
+// from is the first key that any query of u sees.
+func (r reach) from(u unit) int {
+	if r.window == 0 {
+		return u.first
+	}
+	hidden := max(0, r.past+u.lo-r.window+1-u.first)
+	return u.first + hidden/keyAlign*keyAlign
 }
 
-func (a *attention) unit(spans []Span, i int) unit {
-	head := i % a.heads
-	return unit{head: head, kvHead: head / (a.heads / a.kvHeads), span: spans[i/a.heads]}
+// seen is the range of the keys from… that the query of token t sees.
+func (r reach) seen(t, from int) (lo, hi int) {
+	hi = r.past + t + 1
+	if r.window > 0 {
+		lo = max(0, hi-r.window-from)
+	}
+	return lo, hi - from
 }
 
-// rows returns the rows [lo, hi) of one head of a [heads][stride][dim] buffer.
-func (a *attention) rows(x []float32, stride, head, lo, hi int) []float32 {
-	return x[(head*stride+lo)*a.dim : (head*stride+hi)*a.dim]
-}
-
-// forward writes o [heads][n][dim].
-func (a *attention) forward(threads, n, past, stride int, spans []Span, q, k, v, o []float32) {
-	tensor.Parallel(threads, len(spans)*a.heads, func(i int) {
-		u := a.unit(spans, i)
-		t := a.pool.Get().(*tile)
-		defer a.pool.Put(t)
-		for lo := u.span.Start; lo < u.span.End; lo += queryTile {
-			hi := min(u.span.End, lo+queryTile)
-			keys := past + hi - u.span.Start
-			first := u.span.Start
-			kt := a.rows(k, stride, u.kvHead, first, first+keys)
-			vt := a.rows(v, stride, u.kvHead, first, first+keys)
-			a.weights(t, a.rows(q, n, u.head, lo, hi), kt, hi-lo, keys)
-			out := a.rows(o, n, u.head, lo, hi)
-			tensor.GemmNN(1, hi-lo, a.dim, keys, t.p, vt, out, false)
-			for i, inv := range t.inv {
-				scaleBy(out[i*a.dim:(i+1)*a.dim], inv)
+// tilesOf lists the tiles of all documents, those with most keys first.
+func (a *attention) tilesOf(spans []Span) []unit {
+	a.units = a.units[:0]
+	for _, s := range spans {
+		for lo := s.Start; lo < s.End; lo += a.tokens {
+			for h := range a.kvHeads {
+				a.units = append(a.units, unit{h, s.Start, lo, min(s.End, lo+a.tokens)})
 			}
 		}
+	}
+	return a.longestFirst(func(u unit) int { return u.hi - u.first })
+}
+
+// documentsOf lists the key heads of all documents, the longest first.
+func (a *attention) documentsOf(spans []Span) []unit {
+	a.units = a.units[:0]
+	for _, s := range spans {
+		for h := range a.kvHeads {
+			a.units = append(a.units, unit{h, s.Start, s.Start, s.End})
+		}
+	}
+	return a.longestFirst(func(u unit) int { return u.hi - u.lo })
+}
+
+func (a *attention) longestFirst(size func(unit) int) []unit {
+	slices.SortStableFunc(a.units, func(x, y unit) int { return size(y) - size(x) })
+	return a.units
+}
+
+// forward computes o from queries, keys and values. lse [tokens, heads], when not
+// nil, receives the logarithms of the sums of exponentials, which backward needs.
+func (a *attention) forward(threads int, r reach, spans []Span, q, k, v, o heads, lse []float32) {
+	units := a.tilesOf(spans)
+	tensor.Parallel(threads, len(units), func(i int) {
+		t := a.tiles.get()
+		defer a.tiles.put(t)
+		a.forwardTile(t, r, units[i], q, k, v, o, lse)
 	})
 }
 
-// weights computes exp(q·kᵀ) [m, keys] under the causal mask in t.p, each row
-// against its greatest element, and the inverses of the rows' sums in t.inv: the
-// last query sees all keys, the one before it one fewer, and so on.
-func (a *attention) weights(t *tile, q, k []float32, m, keys int) {
-	t.p, t.inv = sized(t.p, m*keys), sized(t.inv, m)
-	tensor.GemmNT(1, m, keys, a.dim, q, k, t.p, false)
+func (a *attention) forwardTile(t *tile, r reach, u unit, q, k, v, o heads, lse []float32) {
+	from, m := r.from(u), (u.hi-u.lo)*a.group
+	keys := r.past + u.hi - from
+	t.q = a.gather(t.q, u, q, a.scale)
+	a.scores(t, r, u, k)
+	t.o = sized(t.o, m*a.dim)
+	inv := sized(t.do, m)
+	t.do = inv
 	for i := range m {
-		row := t.p[i*keys : (i+1)*keys]
-		seen := keys - m + i + 1
-		clear(row[seen:])
-		t.inv[i] = float32(1 / expSum(row[:seen], peak(row[:seen])))
-	}
-}
-
-// peak returns the greatest element of x.
-func peak(x []float32) float32 {
-	best := x[0]
-	for _, v := range x {
-		if v > best {
-			best = v
+		lo, hi := r.seen(u.lo+i/a.group, from)
+		row := t.s[i*keys:][:keys]
+		peak := kernel.Max(row[lo:hi])
+		sum := kernel.ExpSum(row[lo:hi], row[lo:hi], peak)
+		inv[i] = float32(1 / sum)
+		if lse != nil {
+			lse[a.row(u, i)] = float32(float64(peak) + kernel.Log64(sum))
 		}
 	}
-	return best
+	tensor.GemmStridedNN(m, a.dim, keys, t.s, keys, a.at(v, from, u), v.ld, t.o, a.dim, false)
+	for i, f := range inv {
+		kernel.Scale(t.o[i*a.dim:][:a.dim], f)
+	}
+	a.scatter(t.o, u, o)
 }
 
-// expSum replaces x by exp(x - peak) and returns the sum in float64, of every
-// fourth element in order and then of those four.
-func expSum(x []float32, peak float32) float64 {
-	kernel.ExpSlice(x, x, peak)
-	var a, b, c, d float64
-	for ; len(x) >= 4; x = x[4:] {
-		a += float64(x[0])
-		b += float64(x[1])
-		c += float64(x[2])
-		d += float64(x[3])
+// scores computes q·kᵀ [m, keys] in t.s, capped, and zero where a query does not
+// see a key.
+func (a *attention) scores(t *tile, r reach, u unit, k heads) {
+	from, m := r.from(u), (u.hi-u.lo)*a.group
+	keys := r.past + u.hi - from
+	t.s = sized(t.s, m*keys)
+	tensor.GemmStridedNT(m, keys, a.dim, t.q, a.dim, a.at(k, from, u), k.ld, t.s, keys, false)
+	for i := range m {
+		lo, hi := r.seen(u.lo+i/a.group, from)
+		row := t.s[i*keys:][:keys]
+		clear(row[:lo])
+		clear(row[hi:])
+		if a.cap > 0 {
+			kernel.SoftCap(row[lo:hi], a.cap)
+		}
 	}
-	for _, v := range x {
-		a += float64(v)
-	}
-	return (a + b) + (c + d)
 }
 
-// backward computes dq [heads][n][dim] and, per query head, dk and dv
-// [heads][n][dim] from do, the gradient of o; past is 0 and stride n.
-func (a *attention) backward(threads, n int, spans []Span, q, k, v, o, do, dq, dk, dv []float32) {
-	tensor.Parallel(threads, len(spans)*a.heads, func(i int) {
-		u := a.unit(spans, i)
-		t := a.pool.Get().(*tile)
-		defer a.pool.Put(t)
-		clear(a.rows(dk, n, u.head, u.span.Start, u.span.End))
-		clear(a.rows(dv, n, u.head, u.span.Start, u.span.End))
-		for lo := u.span.Start; lo < u.span.End; lo += queryTile {
-			a.backwardTile(t, n, u, lo, min(u.span.End, lo+queryTile), q, k, v, o, do, dq, dk, dv)
+// backward computes dq, dk and dv from do, the gradient of o; dq may be do. lse
+// is that of forward. No keys precede the first token.
+func (a *attention) backward(threads int, r reach, spans []Span, q, k, v, o, do, dq, dk, dv heads, lse []float32) {
+	units := a.documentsOf(spans)
+	tensor.Parallel(threads, len(units), func(i int) {
+		u := units[i]
+		t := a.tiles.get()
+		defer a.tiles.put(t)
+		for j := u.lo; j < u.hi; j++ {
+			clear(a.at(dk, j, u)[:a.dim])
+			clear(a.at(dv, j, u)[:a.dim])
+		}
+		for lo := u.lo; lo < u.hi; lo += a.tokens {
+			part := unit{u.kvHead, u.first, lo, min(u.hi, lo+a.tokens)}
+			a.backwardTile(t, r, part, q, k, v, o, do, dq, dk, dv, lse)
 		}
 	})
 }
 
-// backwardTile adds the part of the queries [lo, hi) of one head:
+// backwardTile adds the part of one tile of queries:
 //
 //	dv += pᵀ·do,  dp = do·vᵀ,  ds = p·(dp − Σ do·o),  dq = ds·k,  dk += dsᵀ·q
-func (a *attention) backwardTile(t *tile, n int, u unit, lo, hi int, q, k, v, o, do, dq, dk, dv []float32) {
-	first, m := u.span.Start, hi-lo
-	keys := hi - first
-	kt, vt := a.rows(k, n, u.kvHead, first, hi), a.rows(v, n, u.kvHead, first, hi)
-	qt, dot := a.rows(q, n, u.head, lo, hi), a.rows(do, n, u.head, lo, hi)
-	ot := a.rows(o, n, u.head, lo, hi)
-	a.weights(t, qt, kt, m, keys)
-	p := t.p
-	for i, inv := range t.inv {
-		scaleBy(p[i*keys:(i+1)*keys], inv)
+func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq, dk, dv heads, lse []float32) {
+	from, m, d := r.from(u), (u.hi-u.lo)*a.group, a.dim
+	keys := u.hi - from
+	t.q, t.do, t.o = a.gather(t.q, u, q, a.scale), a.gather(t.do, u, do, 1), a.gather(t.o, u, o, 1)
+	a.scores(t, r, u, k)
+	if a.cap > 0 {
+		t.capped = append(t.capped[:0], t.s...)
 	}
-	tensor.GemmTN(1, keys, a.dim, m, p, dot, a.rows(dv, n, u.head, first, hi), true)
-	t.dp = sized(t.dp, m*keys)
-	tensor.GemmNT(1, m, keys, a.dim, dot, vt, t.dp, false)
 	for i := range m {
-		var sum float64
-		for j := range a.dim {
-			sum += float64(float64(dot[i*a.dim+j]) * float64(ot[i*a.dim+j]))
-		}
-		d := float32(sum)
-		ds, pr := t.dp[i*keys:(i+1)*keys], p[i*keys:(i+1)*keys]
-		for j := range ds {
-			ds[j] = pr[j] * (ds[j] - d)
+		lo, hi := r.seen(u.lo+i/a.group, from)
+		row := t.s[i*keys:][lo:hi]
+		kernel.ExpSlice(row, row, lse[a.row(u, i)])
+	}
+	tensor.GemmStridedTN(keys, d, m, t.s, keys, t.do, d, a.at(dv, from, u), dv.ld, true)
+	t.ds = sized(t.ds, m*keys)
+	tensor.GemmStridedNT(m, keys, d, t.do, d, a.at(v, from, u), v.ld, t.ds, keys, false)
+	for i := range m {
+		lo, hi := r.seen(u.lo+i/a.group, from)
+		row := t.ds[i*keys:][:keys]
+		clear(row[:lo])
+		clear(row[hi:])
+		sum := kernel.Dot64(t.do[i*d:][:d], t.o[i*d:][:d])
+		kernel.SoftmaxBackward(row[lo:hi], t.s[i*keys:][lo:hi], float32(sum))
+		if a.cap > 0 {
+			kernel.SoftCapBackward(row[lo:hi], t.capped[i*keys:][lo:hi], a.cap)
 		}
 	}
-	tensor.GemmNN(1, m, a.dim, keys, t.dp, kt, a.rows(dq, n, u.head, lo, hi), false)
-	tensor.GemmTN(1, keys, a.dim, m, t.dp, qt, a.rows(dk, n, u.head, first, hi), true)
+	tensor.GemmStridedNN(m, d, keys, t.ds, keys, a.at(k, from, u), k.ld, t.o, d, false)
+	kernel.Scale(t.o[:m*d], a.scale)
+	a.scatter(t.o, u, dq)
+	tensor.GemmStridedTN(keys, d, m, t.ds, keys, t.q, d, a.at(dk, from, u), dk.ld, true)
+}
+
+// at is the key head of u in row j of keys or values.
+func (a *attention) at(x heads, j int, u unit) []float32 { return x.x[j*x.ld+u.kvHead*a.dim:] }
+
+// row is the place of row i of a tile among [tokens, heads].
+func (a *attention) row(u unit, i int) int {
+	return (u.lo+i/a.group)*a.kvHeads*a.group + u.kvHead*a.group + i%a.group
+}
+
+// gather copies the query heads of u, multiplied by s, to dst [rows, dim].
+func (a *attention) gather(dst []float32, u unit, x heads, s float32) []float32 {
+	w := a.group * a.dim
+	dst = sized(dst, (u.hi-u.lo)*w)
+	for t := u.lo; t < u.hi; t++ {
+		copy(dst[(t-u.lo)*w:][:w], x.x[t*x.ld+u.kvHead*w:])
+	}
+	if s != 1 {
+		kernel.Scale(dst, s)
+	}
+	return dst
+}
+
+// scatter is the way back.
+func (a *attention) scatter(src []float32, u unit, x heads) {
+	w := a.group * a.dim
+	for t := u.lo; t < u.hi; t++ {
+		copy(x.x[t*x.ld+u.kvHead*w:][:w], src[(t-u.lo)*w:])
+	}
+}
+
+// pool lends scratch to threads. It keeps all that was ever made, at most one
+// for each thread that ran at once.
+type pool[T any] struct {
+	mu   sync.Mutex
+	free []*T
+}
+
+func (p *pool[T]) get() *T {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		t := p.free[n-1]
+		p.free = p.free[:n-1]
+		return t
+	}
+	return new(T)
+}
+
+func (p *pool[T]) put(t *T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, t)
 }

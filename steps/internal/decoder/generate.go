@@ -11,6 +11,7 @@ import (
 type Session struct {
 	m      *Model
 	s      *scratch
+	v      values
 	blocks []*block
 	caches []kv
 	hs     headScratch
@@ -44,14 +45,12 @@ func (s *Session) reserve(n int) {
 		return
 	}
 	room := max(min((n+cacheStep-1)/cacheStep*cacheStep, s.m.MaxPositions), min(2*s.cap, s.m.MaxPositions))
-	d := s.m.HeadDim
+	w := s.m.keyWidth()
 	for i := range s.caches {
 		old := s.caches[i]
-		fresh := kv{k: make([]float32, s.m.KVHeads*room*d), v: make([]float32, s.m.KVHeads*room*d), stride: room}
-		for h := range s.m.KVHeads {
-			copy(fresh.k[h*room*d:], old.k[h*s.cap*d:(h*s.cap+s.n)*d])
-			copy(fresh.v[h*room*d:], old.v[h*s.cap*d:(h*s.cap+s.n)*d])
-		}
+		fresh := kv{k: make([]float32, room*w), v: make([]float32, room*w)}
+		copy(fresh.k, old.k[:s.n*w])
+		copy(fresh.v, old.v[:s.n*w])
 		s.caches[i] = fresh
 	}
 	s.cap = room
@@ -74,19 +73,20 @@ func (s *Session) Read(ctx context.Context, ids []int32) ([]float32, error) {
 		}
 	}
 	s.reserve(s.n + n)
-	s.s.rope.grow(s.n + n)
+	s.s.ropes.grow(s.n + n)
 	s.pos = s.pos[:0]
 	for i := range n {
 		s.pos = append(s.pos, int32(s.n+i))
 	}
 	s.x = sized(s.x, n*s.m.Hidden)
-	s.m.Embed(ids, s.x)
+	s.m.embedAt(ids, s.pos, s.x)
+	in := input{n, s.pos, []Span{{0, n}}}
 	for i, b := range s.blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		s.caches[i].past = s.n
-		b.forward(s.s, n, s.pos, []Span{{0, n}}, &s.caches[i], s.x, s.x)
+		b.forward(s.s, &s.v, in, &s.caches[i], s.x, s.x)
 	}
 	s.n += n
 	s.logits = sized(s.logits, s.m.VocabSize)

@@ -7,6 +7,7 @@ import "context"
 type Scorer struct {
 	m      *Model
 	s      *scratch
+	v      values
 	blocks []*block
 	hs     headScratch
 	x      []float32
@@ -45,13 +46,13 @@ func (sc *Scorer) Logits(ctx context.Context, b *Batch, rows []int32) ([]float32
 func (sc *Scorer) hidden(ctx context.Context, b *Batch) error {
 	n := len(b.IDs)
 	sc.x = sized(sc.x, n*sc.m.Hidden)
-	sc.m.Embed(b.IDs, sc.x)
-	sc.s.rope.grow(b.longest())
+	sc.m.embedAt(b.IDs, b.Positions, sc.x)
+	sc.s.ropes.grow(b.longest())
 	for _, blk := range sc.blocks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		blk.forward(sc.s, n, b.Positions, b.Spans, nil, sc.x, sc.x)
+		blk.forward(sc.s, &sc.v, b.input(), nil, sc.x, sc.x)
 	}
 	return nil
 }

@@ -1,0 +1,82 @@
+package decoder
+
+import "fmt"
+
+// LossOp is the final norm, the output head and the cross-entropy over the
+// supervised rows, divided by the count of SetBatch. Its inputs after x are, in
+// full training, the norm and the head's matrix (the embedding matrix when
+// tied); its output is a scalar. The gradients are computed in the forward pass,
+// chunk by chunk, so that logits never exist for all rows at once.
+type LossOp struct {
+	t      *Training
+	full   bool
+	inputs []Tensor
+	head   *head
+	g      headGrads
+}
+
+// NewLossOp returns the loss op over frozen weights.
+func (t *Training) NewLossOp() *LossOp { return &LossOp{t: t, head: t.m.finalHead()} }
+
+// NewFullLossOp returns the loss op whose norm and head are trained.
+func (t *Training) NewFullLossOp() *LossOp {
+	c := t.m.Config
+	name := c.names().head
+	if c.Tied {
+		name = c.names().embed
+	}
+	return &LossOp{t: t, full: true, head: t.m.finalHead(), inputs: append(
+		c.normTensors(c.names().norm, c.Hidden), Tensor{name, []int{c.VocabSize, c.Hidden}})}
+}
+
+// Inputs are the trainable tensors, in order.
+func (op *LossOp) Inputs() []Tensor { return op.inputs }
+
+// Key identifies the op within its training.
+func (op *LossOp) Key() string { return fmt.Sprintf("loss/full=%t", op.full) }
+
+// OutShape is that of a scalar.
+func (op *LossOp) OutShape(in [][]int) ([]int, error) {
+	return []int{}, op.t.shape(op.Key(), in, op.inputs)
+}
+
+// Forward computes the loss and keeps the gradients for Backward.
+func (op *LossOp) Forward(out []float32, in [][]float32) error {
+	t, c := op.t, op.t.m.Config
+	op.g.x = sized(op.g.x, t.tokens*c.Hidden)
+	if op.full {
+		params := tensorList(in[1:])
+		op.head.norm = params.affine(c)
+		op.head.lin = raw{c.VocabSize, c.Hidden, params.next()}
+		op.g.norm.w = sized(op.g.norm.w, c.Hidden)
+		if c.Norm == LayerNorm {
+			op.g.norm.b = sized(op.g.norm.b, c.Hidden)
+		}
+		op.g.w = sized(op.g.w, c.VocabSize*c.Hidden)
+	}
+	if cap(t.nll) < len(t.batch.Rows) {
+		t.nll = make([]float64, len(t.batch.Rows))
+	}
+	t.nll = t.nll[:len(t.batch.Rows)]
+	op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, t.nll, op.g)
+	t.sum = 0
+	for _, v := range t.nll {
+		t.sum += v
+	}
+	out[0] = float32(t.sum / t.count)
+	return nil
+}
+
+// Backward scales what Forward kept by the gradient of the loss.
+func (op *LossOp) Backward(grads, _ [][]float32, _, gradOut []float32) error {
+	kept := [][]float32{op.g.x, op.g.norm.w, op.g.w}
+	if op.g.norm.b != nil {
+		kept = [][]float32{op.g.x, op.g.norm.w, op.g.norm.b, op.g.w}
+	}
+	for i, g := range grads {
+		for j := range g {
+			g[j] = kept[i][j] * gradOut[0]
+		}
+	}
+	return nil
+}
