@@ -78,7 +78,7 @@ func (tr *trainer) reset() error {
 	var err error
 	if tr.opt, err = optim.NewAdamW(optim.AdamWConfig{
 		Beta1: tr.p.Betas[0], Beta2: tr.p.Betas[1], Epsilon: tr.p.Epsilon, WeightDecay: tr.p.WeightDecay,
-	}, optim.Layout{Sizes: sizes, Decay: decay}); err != nil {
+	}, optim.Layout{Sizes: sizes, Decay: decay, Rates: tr.weights.rates(tr.net.names)}); err != nil {
 		return err
 	}
 	tr.done, tr.validated, tr.log = 0, 0, nil
@@ -136,6 +136,7 @@ func (tr *trainer) update(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		tr.net.training.Place(tr.done, tokens)
 		sum, err := tr.net.run(ctx, b, count)
 		if err != nil {
 			return err

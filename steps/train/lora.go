@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/lora"
@@ -20,6 +21,8 @@ type LoRA struct {
 	Layers       []int              `json:"layers,omitempty"`
 	RankPattern  map[string]int     `json:"rankPattern,omitempty"`
 	AlphaPattern map[string]float64 `json:"alphaPattern,omitempty"`
+	Dropout      float64            `json:"dropout,omitempty"`
+	PlusRatio    float64            `json:"loraPlusRatio,omitempty"`
 }
 
 // check refuses what the schema refuses too.
@@ -35,6 +38,10 @@ func (l *LoRA) check() error {
 		return bad("rank", "%d is below 1", l.Rank)
 	case !positive(l.Alpha):
 		return bad("alpha", "%g is not above 0", l.Alpha)
+	case !(l.Dropout >= 0 && l.Dropout < 1):
+		return bad("dropout", "%g is not at least 0 and below 1", l.Dropout)
+	case l.PlusRatio != 0 && !positive(l.PlusRatio):
+		return bad("loraPlusRatio", "%g is not above 0", l.PlusRatio)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.RankPattern)) {
 		if r := l.RankPattern[key]; r < 1 {
@@ -54,6 +61,23 @@ func (l *LoRA) spec() lora.Spec {
 	return lora.Spec{
 		Selection: lora.Selection{Targets: l.Targets, Exclude: l.Exclude, Layers: l.Layers},
 		Rank:      l.Rank, Alpha: l.Alpha, RSLoRA: l.RSLoRA,
-		RankPattern: l.RankPattern, AlphaPattern: l.AlphaPattern,
+		RankPattern: l.RankPattern, AlphaPattern: l.AlphaPattern, Dropout: l.Dropout,
 	}
+}
+
+// rates are the factors on the learning rate of trained tensors, nil for none:
+// LoRA+ has B, and all that is no matrix, learn faster than A.
+func (w *weightSet) rates(names []string) []float64 {
+	if w.lora == nil || w.p.LoRA.PlusRatio == 0 {
+		return nil
+	}
+	var list []float64
+	for _, name := range names {
+		factor := 1.0
+		if strings.HasSuffix(name, ".lora_B.weight") {
+			factor = w.p.LoRA.PlusRatio
+		}
+		list = append(list, factor)
+	}
+	return list
 }

@@ -44,7 +44,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 	}
 	w.lora, w.adapt = design.New(), map[string]decoder.Adapt{}
 	for _, m := range design.Targets {
-		w.adapt[m.Path] = decoder.Adapt{Rank: m.Rank, Scale: m.Scale}
+		w.adapt[m.Path] = decoder.Adapt{Rank: m.Rank, Scale: m.Scale, Dropout: p.LoRA.Dropout, Seed: p.Seed}
 	}
 	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)

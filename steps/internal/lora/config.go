@@ -43,6 +43,8 @@ type Config struct {
 	// path they match, as PEFT's regular expressions.
 	RankPattern  map[string]int
 	AlphaPattern map[string]float64
+	// Dropout is what training left out of the input; it is off when a model is used.
+	Dropout float64
 	// Targets are the names of the adapted modules, as the file lists them.
 	Targets []string
 	// BaseModel is the repository of the base model, or empty.
@@ -58,6 +60,7 @@ type rawConfig struct {
 	FanInFanOut   bool               `json:"fan_in_fan_out"`
 	Init          json.RawMessage    `json:"init_lora_weights"`
 	Alpha         *float64           `json:"lora_alpha"`
+	Dropout       float64            `json:"lora_dropout"`
 	ModulesToSave []string           `json:"modules_to_save"`
 	PEFTType      string             `json:"peft_type"`
 	Rank          *int               `json:"r"`
@@ -118,7 +121,7 @@ func ParseConfig(text []byte) (Config, error) {
 	}
 	c := Config{
 		Rank: 8, Alpha: 8, RSLoRA: raw.RSLoRA,
-		RankPattern: raw.RankPattern, AlphaPattern: raw.AlphaPattern,
+		RankPattern: raw.RankPattern, AlphaPattern: raw.AlphaPattern, Dropout: raw.Dropout,
 	}
 	if raw.Rank != nil {
 		c.Rank = *raw.Rank

@@ -17,6 +17,8 @@ type Spec struct {
 	RSLoRA       bool
 	RankPattern  map[string]int
 	AlphaPattern map[string]float64
+	// Dropout is recorded in the configuration.
+	Dropout float64
 }
 
 // A Target is a module with the update that it gets.
@@ -41,6 +43,7 @@ func (s Spec) Plan(c decoder.Config) (*Design, error) {
 	d := &Design{Config: Config{
 		Rank: s.Rank, Alpha: s.Alpha, RSLoRA: s.RSLoRA,
 		RankPattern: s.RankPattern, AlphaPattern: s.AlphaPattern, Targets: s.names(modules),
+		Dropout: s.Dropout,
 	}}
 	if err := s.patterns(modules); err != nil {
 		return nil, err

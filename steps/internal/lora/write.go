@@ -45,7 +45,7 @@ type writtenConfig struct {
 	LayersPattern     *string            `json:"layers_pattern"`
 	LayersToTransform *string            `json:"layers_to_transform"`
 	Alpha             float64            `json:"lora_alpha"`
-	Dropout           json.RawMessage    `json:"lora_dropout"`
+	Dropout           decimal            `json:"lora_dropout"`
 	ModulesToSave     *string            `json:"modules_to_save"`
 	PEFTType          string             `json:"peft_type"`
 	Rank              int                `json:"r"`
@@ -57,11 +57,23 @@ type writtenConfig struct {
 	RSLoRA            bool               `json:"use_rslora"`
 }
 
+// decimal is a number that is written with a decimal point, as Python writes a float.
+type decimal float64
+
+// MarshalJSON writes the shortest such number that reads back as d.
+func (d decimal) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(float64(d))
+	if err == nil && !bytes.ContainsAny(text, ".e") {
+		text = append(text, ".0"...)
+	}
+	return text, err
+}
+
 func (a *Adapter) writeConfig(dir string) error {
 	c := a.Config
 	w := writtenConfig{
 		AlphaPattern: c.AlphaPattern, Bias: "none", InferenceMode: true, Init: true,
-		Alpha: c.Alpha, Dropout: json.RawMessage("0.0"), PEFTType: "LORA", Rank: c.Rank,
+		Alpha: c.Alpha, Dropout: decimal(c.Dropout), PEFTType: "LORA", Rank: c.Rank,
 		RankPattern: c.RankPattern, Targets: c.Targets, TaskType: "CAUSAL_LM", RSLoRA: c.RSLoRA,
 	}
 	if w.AlphaPattern == nil {
