@@ -39,7 +39,6 @@ type rawConfig struct {
 	UseSlidingWindow bool     `json:"use_sliding_window"`
 	MaxWindowLayers  int      `json:"max_window_layers"`
 	WindowPattern    int      `json:"sliding_window_pattern"`
-	OldWindowPattern int      `json:"_sliding_window_pattern"`
 	LayerTypes       []string `json:"layer_types"`
 	Bidirectional    bool     `json:"use_bidirectional_attention"`
 	QueryScalar      *float64 `json:"query_pre_attn_scalar"`

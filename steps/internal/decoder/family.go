@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/quant"
 )
 
 // family is one architecture: how its config.json is read and what it calls its
@@ -50,8 +52,8 @@ func unsupported(format string, args ...any) error {
 	for _, f := range families() {
 		kinds = append(kinds, f.kind)
 	}
-	return fmt.Errorf("%s (pipe computes %s models; any other wants an exec step that runs a trainer of its own, say on a GPU)",
-		fmt.Sprintf(format, args...), strings.Join(kinds, ", "))
+	return fmt.Errorf("%w (pipe computes %s models; any other wants an exec step that runs a trainer of its own, say on a GPU)",
+		fmt.Errorf(format, args...), strings.Join(kinds, ", "))
 }
 
 // outline is what tells architectures apart.
@@ -65,9 +67,7 @@ type outline struct {
 	Experts        *int            `json:"num_experts"`
 	LocalExperts   *int            `json:"num_local_experts"`
 	RoutedExperts  *int            `json:"n_routed_experts"`
-	Quantization   *struct {
-		Method string `json:"quant_method"`
-	} `json:"quantization_config"`
+	Quantization   json.RawMessage `json:"quantization_config"`
 }
 
 // recognize finds the family of a config.json, and the part of the file that
@@ -115,18 +115,11 @@ func (o outline) refuse() error {
 		return unsupported("model_type %q with an audio_config is not supported: a model that hears as well as reads", o.ModelType)
 	case o.EncoderDecoder:
 		return unsupported("model_type %q is not supported: it is an encoder with a decoder", o.ModelType)
-	case o.Quantization != nil && slices.Contains(foreign(), o.Quantization.Method):
-		return unsupported("quantization_config: quant_method %q is not supported: want bitsandbytes", o.Quantization.Method)
+	}
+	if err := quant.CheckConfig(o.Quantization); err != nil {
+		return unsupported("%w", err)
 	}
 	return nil
-}
-
-// foreign are the quantizations of other libraries.
-func foreign() []string {
-	return []string{
-		"aqlm", "auto-round", "awq", "bitnet", "compressed-tensors", "eetq", "fbgemm_fp8", "fp8", "fp_quant", "gptq",
-		"higgs", "hqq", "mxfp4", "quanto", "quark", "spqr", "torchao", "vptq",
-	}
 }
 
 // activation finds a nonlinearity by its name in transformers.

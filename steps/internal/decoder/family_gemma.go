@@ -110,14 +110,10 @@ func readGemma3(c *Config, r rawConfig) error {
 	if r.AttnCap != nil { // transformers reads the key and computes without it
 		return unsupported("attn_logit_softcapping %g is not supported in the gemma3 architecture", *r.AttnCap)
 	}
-	pattern := r.WindowPattern
-	if r.OldWindowPattern != 0 {
-		pattern = r.OldWindowPattern
+	if r.WindowPattern < 1 {
+		return fmt.Errorf("sliding_window_pattern is %d, want at least 1", r.WindowPattern)
 	}
-	if pattern < 1 {
-		return fmt.Errorf("sliding_window_pattern is %d, want at least 1", pattern)
-	}
-	if err := c.setWindows(r, func(i int) bool { return (i+1)%pattern != 0 }); err != nil {
+	if err := c.setWindows(r, func(i int) bool { return (i+1)%r.WindowPattern != 0 }); err != nil {
 		return err
 	}
 	if err := c.readGemma3Rope(r); err != nil {
