@@ -1,9 +1,6 @@
 package decoder
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // naive is the whole model once more, in float64 and as plainly as possible:
 // one token at a time, one document at a time, no buffers shared. It is what the
@@ -15,9 +12,13 @@ type naive struct {
 	scale float64
 }
 
-func (nv naive) linear(module string, x []float64, out int) []float64 {
-	w := nv.w[module+".weight"]
-	y := mulVec(w, x, out)
+func (nv naive) linear(layer, p int, x []float64) []float64 {
+	out, _ := nv.c.projShape(p)
+	module := nv.c.modulePath(layer, p)
+	y := mulVec(nv.w[module+".weight"], x, out)
+	for i, b := range nv.w[module+".bias"] {
+		y[i] += b
+	}
 	if a := nv.w[module+".lora_A.weight"]; a != nil {
 		z := mulVec(a, x, len(a)/len(x))
 		for i, v := range mulVec(nv.w[module+".lora_B.weight"], z, out) {
@@ -37,62 +38,131 @@ func mulVec(w, x []float64, out int) []float64 {
 	return y
 }
 
-func (nv naive) norm(name string, x []float64) []float64 {
-	var sum float64
+// norm normalises x by the norm at path.
+func (nv naive) norm(path string, x []float64) []float64 {
+	w, b := nv.w[path+".weight"], nv.w[path+".bias"]
+	var mean, square float64
 	for _, v := range x {
-		sum += v * v
+		mean += v / float64(len(x))
+	}
+	if nv.c.Norm != LayerNorm {
+		mean = 0
+	}
+	for _, v := range x {
+		square += (v - mean) * (v - mean) / float64(len(x))
 	}
 	y := make([]float64, len(x))
 	for i, v := range x {
-		y[i] = v / math.Sqrt(sum/float64(len(x))+nv.c.Eps) * nv.w[name][i]
+		y[i] = (v - mean) / math.Sqrt(square+nv.c.Eps)
+		if nv.c.Norm == RMSPlusOne {
+			y[i] *= 1 + w[i]
+		} else {
+			y[i] *= w[i]
+		}
+		if nv.c.Norm == LayerNorm {
+			y[i] += b[i]
+		}
 	}
 	return y
 }
 
-// rotate applies the rotary embedding of config.json's plain theta.
-func (nv naive) rotate(x []float64, pos int) {
+// slot applies a block's norm, if there is one, to every piece of x that is as
+// wide as its weights.
+func (nv naive) slot(layer, slot int, x []float64) []float64 {
+	if !nv.c.Norms[slot] {
+		return x
+	}
+	var y []float64
+	w := nv.c.normWidth(slot)
+	for ; len(x) > 0; x = x[w:] {
+		y = append(y, nv.norm(nv.c.normPath(layer, slot), x[:w])...)
+	}
+	return y
+}
+
+// rotate applies the rotary embedding of the layer's plain theta.
+func (nv naive) rotate(layer int, x []float64, pos int) {
+	if nv.c.LearnedPositions {
+		return
+	}
+	theta := nv.c.RopeTheta
+	if nv.c.LocalTheta != 0 && nv.c.Windows[layer] > 0 {
+		theta = nv.c.LocalTheta
+	}
 	half := nv.c.HeadDim / 2
 	for h := 0; h < len(x); h += nv.c.HeadDim {
 		for i := range half {
-			sin, cos := math.Sincos(float64(pos) / math.Pow(nv.c.RopeTheta, float64(2*i)/float64(nv.c.HeadDim)))
+			sin, cos := math.Sincos(float64(pos) / math.Pow(theta, float64(2*i)/float64(nv.c.HeadDim)))
 			a, b := x[h+i], x[h+half+i]
 			x[h+i], x[h+half+i] = a*cos-b*sin, b*cos+a*sin
 		}
 	}
 }
 
+func (nv naive) act(x float64) float64 {
+	switch nv.c.Act {
+	case GELUTanh:
+		return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	case GELU:
+		return x / 2 * (1 + math.Erf(x/math.Sqrt2))
+	}
+	return x / (1 + math.Exp(-x))
+}
+
 // block applies one layer to the tokens of one document.
 func (nv naive) block(layer int, xs [][]float64) [][]float64 {
 	c := nv.c
-	prefix := fmt.Sprintf(c.names().block, layer)
 	var ks, vs, out [][]float64
 	for t, x := range xs {
-		h := nv.norm(prefix+"input_layernorm.weight", x)
-		q := nv.linear(prefix+"self_attn.q_proj", h, c.Heads*c.HeadDim)
-		k := nv.linear(prefix+"self_attn.k_proj", h, c.KVHeads*c.HeadDim)
-		nv.rotate(q, t)
-		nv.rotate(k, t)
-		ks, vs = append(ks, k), append(vs, nv.linear(prefix+"self_attn.v_proj", h, c.KVHeads*c.HeadDim))
-		y := nv.linear(prefix+"self_attn.o_proj", nv.attend(q, ks, vs), c.Hidden)
-		for i := range y {
-			y[i] += x[i]
+		q, k, v := nv.project(layer, nv.slot(layer, NormAttn, x))
+		q, k = nv.slot(layer, NormQ, q), nv.slot(layer, NormK, k)
+		nv.rotate(layer, q, t)
+		nv.rotate(layer, k, t)
+		ks, vs = append(ks, k), append(vs, v)
+		first := 0
+		if c.Windows != nil && c.Windows[layer] > 0 {
+			first = max(0, t-c.Windows[layer]+1)
 		}
-		h2 := nv.norm(prefix+"post_attention_layernorm.weight", y)
-		gate := nv.linear(prefix+"mlp.gate_proj", h2, c.Intermediate)
-		up := nv.linear(prefix+"mlp.up_proj", h2, c.Intermediate)
-		for i, g := range gate {
-			up[i] *= g / (1 + math.Exp(-g))
+		y := plus(x, nv.slot(layer, NormAttnOut, nv.linear(layer, projO, nv.attend(q, ks[first:], vs[first:]))))
+		h := nv.slot(layer, NormMLP, y)
+		up := nv.linear(layer, projUp, h)
+		if c.Gated {
+			for i, g := range nv.linear(layer, projGate, h) {
+				up[i] *= nv.act(g)
+			}
+		} else {
+			for i, v := range up {
+				up[i] = nv.act(v)
+			}
 		}
-		for i, v := range nv.linear(prefix+"mlp.down_proj", up, c.Hidden) {
-			y[i] += v
-		}
-		out = append(out, y)
+		out = append(out, plus(y, nv.slot(layer, NormMLPOut, nv.linear(layer, projDown, up))))
 	}
 	return out
 }
 
+func plus(x, y []float64) []float64 {
+	z := make([]float64, len(x))
+	for i := range x {
+		z[i] = x[i] + y[i]
+	}
+	return z
+}
+
+func (nv naive) project(layer int, h []float64) (q, k, v []float64) {
+	q = nv.linear(layer, projQ, h)
+	if nv.c.FusedQKV {
+		a, b := nv.c.Heads*nv.c.HeadDim, nv.c.KVHeads*nv.c.HeadDim
+		return q[:a:a], q[a : a+b : a+b], q[a+b:]
+	}
+	return q, nv.linear(layer, projK, h), nv.linear(layer, projV, h)
+}
+
 func (nv naive) attend(q []float64, ks, vs [][]float64) []float64 {
 	d, group := nv.c.HeadDim, nv.c.Heads/nv.c.KVHeads
+	scale := nv.c.AttnScale
+	if scale == 0 {
+		scale = 1 / math.Sqrt(float64(d))
+	}
 	out := make([]float64, len(q))
 	for h := range nv.c.Heads {
 		var sum float64
@@ -101,7 +171,7 @@ func (nv naive) attend(q []float64, ks, vs [][]float64) []float64 {
 			for i := range d {
 				s += q[h*d+i] * ks[j][h/group*d+i]
 			}
-			e := math.Exp(s / math.Sqrt(float64(d)))
+			e := math.Exp(capped(s*scale, nv.c.AttnCap))
 			sum += e
 			for i := range d {
 				out[h*d+i] += e * vs[j][h/group*d+i]
@@ -112,6 +182,13 @@ func (nv naive) attend(q []float64, ks, vs [][]float64) []float64 {
 		}
 	}
 	return out
+}
+
+func capped(x, limit float64) float64 {
+	if limit == 0 {
+		return x
+	}
+	return limit * math.Tanh(x/limit)
 }
 
 // loss is the mean negative log-likelihood of the batch over count.
@@ -135,19 +212,31 @@ func (nv naive) loss(b *Batch, count float64) float64 {
 // document returns the logits after every token.
 func (nv naive) document(ids []int32) [][]float64 {
 	var xs [][]float64
-	h := nv.c.Hidden
-	for _, id := range ids {
-		xs = append(xs, nv.w[EmbedName][int(id)*h:(int(id)+1)*h])
+	h, names := nv.c.Hidden, nv.c.names()
+	for t, id := range ids {
+		x := append([]float64(nil), nv.w[names.embed][int(id)*h:][:h]...)
+		for i := range x {
+			if nv.c.EmbedScale != 0 {
+				x[i] *= nv.c.EmbedScale
+			}
+			if nv.c.LearnedPositions {
+				x[i] += nv.w[names.positions][t*h+i]
+			}
+		}
+		xs = append(xs, x)
 	}
 	for i := range nv.c.Layers {
 		xs = nv.block(i, xs)
 	}
-	head := HeadName
+	head := names.head
 	if nv.c.Tied {
-		head = EmbedName
+		head = names.embed
 	}
 	for i, x := range xs {
-		xs[i] = mulVec(nv.w[head], nv.norm(NormName+".weight", x), nv.c.VocabSize)
+		xs[i] = mulVec(nv.w[head], nv.norm(names.norm, x), nv.c.VocabSize)
+		for j, v := range xs[i] {
+			xs[i][j] = capped(v, nv.c.LogitCap)
+		}
 	}
 	return xs
 }
