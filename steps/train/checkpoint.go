@@ -3,6 +3,7 @@ package train
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pipe-run/pipe/steps/internal/optim"
@@ -26,7 +28,8 @@ import (
 //
 // It is written beside its place, synced and renamed, so that a kill leaves the
 // one before it. Rows and random numbers need no cursor: they are functions of
-// the seed and the number of the update.
+// the seed and the number of the update. The weights with the lowest validation
+// loss, where they are kept, lie in a file of their own that the header names.
 const (
 	checkpointFile  = "checkpoint"
 	checkpointMagic = "pipeckp1"
@@ -40,15 +43,17 @@ type checkpointHeader struct {
 	Tensors   []string `json:"tensors"`
 	Done      int      `json:"done"`
 	Validated int      `json:"validated"`
+	Standing  standing `json:"standing"`
 	Log       int64    `json:"log"` // bytes
 }
 
-// header describes the present state. How often checkpoints are written does
-// not matter to it.
+// header describes the present state. What cannot change a byte of the result
+// does not matter to it.
 func (tr *trainer) header() checkpointHeader {
-	h := checkpointHeader{Params: tr.p, Tensors: tr.net.names, Done: tr.done, Validated: tr.validated, Log: int64(len(tr.log))}
-	h.Params.CheckpointEvery = 0
-	return h
+	return checkpointHeader{
+		Params: tr.p.keyed(), Tensors: tr.net.names,
+		Done: tr.done, Validated: tr.validated, Standing: tr.standing, Log: int64(len(tr.log)),
+	}
 }
 
 func (tr *trainer) tensors() optim.State {
@@ -57,46 +62,54 @@ func (tr *trainer) tensors() optim.State {
 
 // save writes a checkpoint.
 func (tr *trainer) save() error {
-	f, err := os.CreateTemp(tr.task.State, checkpointFile+"-*")
-	if err != nil {
-		return fmt.Errorf("writing a checkpoint: %w", err)
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	err = errors.Join(tr.write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(tr.task.State, checkpointFile))
-	}
-	if err == nil {
-		err = syncDir(tr.task.State)
-	}
-	if err != nil {
+	if err := writeSummed(filepath.Join(tr.task.State, checkpointFile), tr.write); err != nil {
 		return fmt.Errorf("writing a checkpoint: %w", err)
 	}
 	tr.saved = time.Now()
+	tr.dropBest(tr.savedBest)
+	tr.savedBest = tr.standing.Best
 	return nil
 }
 
-func (tr *trainer) write(w io.Writer) error {
+// writeSummed writes a file that ends with the SHA-256 of what fill writes, so
+// that a kill leaves the file that was there before.
+func writeSummed(path string, fill func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
 	sum := sha256.New()
-	buf := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<20)
+	buf := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
+	err = errors.Join(fill(buf), buf.Flush())
+	if err == nil {
+		_, err = f.Write(sum.Sum(nil))
+	}
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	return err
+}
+
+func (tr *trainer) write(w io.Writer) error {
 	header, err := json.Marshal(tr.header())
 	if err != nil {
 		return err
 	}
-	buf.WriteString(checkpointMagic)
-	buf.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(header))))
-	buf.Write(header)
-	buf.Write(tr.log)
-	if _, err := tr.tensors().WriteTo(buf); err != nil {
+	head := append([]byte(checkpointMagic), binary.LittleEndian.AppendUint64(nil, uint64(len(header)))...)
+	for _, b := range [][]byte{head, header, tr.log} {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	if _, err := tr.tensors().WriteTo(w); err != nil {
 		return err
 	}
-	if _, err := tr.opt.WriteTo(buf); err != nil {
-		return err
-	}
-	if err := buf.Flush(); err != nil {
-		return err
-	}
-	_, err = w.Write(sum.Sum(nil))
+	_, err = tr.opt.WriteTo(w)
 	return err
 }
 
@@ -109,28 +122,49 @@ func syncDir(dir string) error {
 }
 
 // resume continues from the checkpoint, if there is one that is whole and of
-// this training. Any other is reported and ignored.
-func (tr *trainer) resume() error {
-	f, err := os.Open(filepath.Join(tr.task.State, checkpointFile))
+// this training. Any other is reported and ignored: then a state that a shorter
+// training left may serve.
+func (tr *trainer) resume(ctx context.Context) error {
+	err := tr.load(tr.task.State, tr.fits)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		defer f.Close()
-		err = tr.read(f)
+		return tr.findPrefix(ctx)
 	}
 	if err != nil {
 		tr.task.Log.Warn(fmt.Sprintf("the checkpoint is ignored: %v", err))
-		return tr.reset()
+		if err := tr.reset(); err != nil {
+			return err
+		}
+		return tr.findPrefix(ctx)
 	}
+	tr.savedBest = tr.standing.Best
 	tr.task.Log.Info(fmt.Sprintf("continuing after update %d of %d", tr.done, tr.total))
+	return nil
+}
+
+// load reads the checkpoint in dir if fits finds nothing against its header. The
+// state is unspecified after an error other than fs.ErrNotExist.
+func (tr *trainer) load(dir string, fits func(h checkpointHeader, size int64) error) error {
+	f, err := os.Open(filepath.Join(dir, checkpointFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := tr.read(f, fits); err != nil {
+		return err
+	}
+	if err := tr.guard.replay(tr.log); err != nil {
+		return err
+	}
+	if tr.p.Keep == keepBest && tr.standing.Best > 0 {
+		return verifyBest(dir, tr.standing.Best)
+	}
 	return nil
 }
 
 // errDamaged is a checkpoint whose bytes are not those that were written.
 var errDamaged = errors.New("it is damaged")
 
-func (tr *trainer) read(f *os.File) error {
+func (tr *trainer) read(f *os.File, fits func(h checkpointHeader, size int64) error) error {
 	end, err := verify(f, sha256.New())
 	if err != nil {
 		return err
@@ -152,7 +186,7 @@ func (tr *trainer) read(f *os.File) error {
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return errDamaged
 	}
-	if err := tr.fits(h, end); err != nil {
+	if err := fits(h, end); err != nil {
 		return err
 	}
 	tr.log = make([]byte, h.Log)
@@ -168,29 +202,31 @@ func (tr *trainer) read(f *os.File) error {
 	if _, err := r.ReadByte(); err != io.EOF || tr.done != h.Done || tr.opt.Updates() != h.Done {
 		return errDamaged
 	}
-	tr.validated = h.Validated
+	tr.validated, tr.standing = h.Validated, h.Standing
 	return nil
 }
 
 // fits makes sure that a checkpoint of size bytes belongs to this training.
 func (tr *trainer) fits(h checkpointHeader, size int64) error {
-	if h.Done < 0 || h.Done > tr.total || h.Log < 0 || h.Log > min(size, maxLog) {
+	if h.Done < 0 || h.Done > tr.total || h.Standing.Best > h.Done || h.Log < 0 || h.Log > min(size, maxLog) {
 		return errDamaged
 	}
 	want := tr.header()
-	want.Done, want.Validated, want.Log = h.Done, h.Validated, h.Log
-	a, err := json.Marshal(want)
+	same, err := equalJSON(want.Params, h.Params)
+	if err == nil && !(same && slices.Equal(want.Tensors, h.Tensors)) {
+		err = errors.New("it belongs to another training")
+	}
+	return err
+}
+
+// equalJSON says that two values have the same JSON.
+func equalJSON(x, y any) (bool, error) {
+	a, err := json.Marshal(x)
 	if err != nil {
-		return err
+		return false, err
 	}
-	b, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(a, b) {
-		return errors.New("it belongs to another training")
-	}
-	return nil
+	b, err := json.Marshal(y)
+	return bytes.Equal(a, b), err
 }
 
 // verify compares a checkpoint with the checksum at its end and returns where

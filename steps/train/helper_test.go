@@ -139,7 +139,7 @@ func writeTokens(t *testing.T, rows []dataset.Row, packed bool) string {
 func loraParams() Params {
 	return Params{
 		Method: "lora", LoRA: &LoRA{Rank: 4, Alpha: 8}, MaxUpdates: 10, BatchSize: 8, GradientAccumulation: 1,
-		LearningRate: 1e-2, Schedule: "cosine", Warmup: Warmup{Ratio: 0.1}, Betas: [2]float64{0.9, 0.999},
+		LearningRate: 1e-2, Schedule: "cosine", Warmup: Span{Ratio: 0.1}, Betas: [2]float64{0.9, 0.999},
 		Epsilon: 1e-8, MaxGradNorm: 1, Seed: 42, Numerics: "f32",
 	}
 }

@@ -2,10 +2,7 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"time"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -32,25 +29,32 @@ type trainer struct {
 	total      int // updates
 	grads      [][]float32
 	scorer     *decoder.Scorer // for validation
+	paged      *optim.Paged    // where the optimizer's state lives; nil for Go's memory
 
 	opt       optim.Optimizer // checkpoint
 	done      int             // updates performed; checkpoint
 	validated int             // updates performed at the last validation; checkpoint
+	standing  standing        // checkpoint
 	log       []byte          // training.jsonl so far; checkpoint
+	guard     *guard          // follows from log
 
-	saved time.Time // when the last checkpoint was written
+	saved     time.Time // when the last checkpoint was written
+	savedBest int       // whose best weights it names
+	kept      int       // after finish, the update whose weights come out
 }
 
 func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, rows, validation *rowSet) (*trainer, error) {
 	tr := &trainer{cfg: cfg, p: p, task: t, weights: w, rows: rows, validation: validation}
 	tr.perEpoch, tr.total = p.updates(len(rows.number))
-	tr.order = newOrder(len(rows.number), &p)
-	tr.schedule = p.schedule(tr.total)
+	tr.order = newOrder(rows.length, &tr.p)
 	var err error
-	if tr.net, err = newNetwork(w, rows.longest(p.BatchSize), t.Threads); err != nil {
+	if tr.schedule, err = p.schedule(tr.total); err != nil {
 		return nil, err
 	}
-	if p.GradientAccumulation > 1 {
+	if tr.net, err = newNetwork(w, rows.capacity(&p), t.Threads); err != nil {
+		return nil, err
+	}
+	if p.accumulates() {
 		for _, x := range tr.net.params {
 			tr.grads = append(tr.grads, make([]float32, len(x)))
 		}
@@ -58,44 +62,70 @@ func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, ro
 	if validation != nil {
 		m, err := w.scorable()
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, tr.close())
 		}
 		tr.scorer = m.NewScorer(t.Threads)
 	}
-	return tr, tr.reset()
+	if err := tr.reset(); err != nil {
+		return nil, errors.Join(err, tr.close())
+	}
+	return tr, nil
 }
 
-func (tr *trainer) close() { tr.net.program.Close() }
+func (tr *trainer) close() error {
+	tr.net.program.Close()
+	return tr.release()
+}
+
+// release gives up the memory of the optimizer, if that is paged.
+func (tr *trainer) release() error {
+	tr.opt = nil
+	if tr.paged == nil {
+		return nil
+	}
+	err := tr.paged.Close()
+	tr.paged = nil
+	return err
+}
 
 // reset returns to the state before the first update.
 func (tr *trainer) reset() error {
-	var sizes []int
-	var decay []bool
-	for i, x := range tr.net.params {
-		sizes = append(sizes, len(x))
-		decay = append(decay, len(tr.net.shapes[i]) > 1)
-	}
-	var err error
-	if tr.opt, err = optim.NewAdamW(optim.AdamWConfig{
-		Beta1: tr.p.Betas[0], Beta2: tr.p.Betas[1], Epsilon: tr.p.Epsilon, WeightDecay: tr.p.WeightDecay,
-	}, optim.Layout{Sizes: sizes, Decay: decay, Rates: tr.weights.rates(tr.net.names)}); err != nil {
+	if err := tr.release(); err != nil {
 		return err
 	}
-	tr.done, tr.validated, tr.log = 0, 0, nil
-	return tr.weights.initialise()
+	l := optim.Layout{Rates: tr.weights.rates(tr.net.names)}
+	for i, x := range tr.net.params {
+		l.Sizes = append(l.Sizes, len(x))
+		l.Decay = append(l.Decay, len(tr.net.shapes[i]) > 1)
+	}
+	var err error
+	if tr.p.PagedState {
+		if tr.paged, err = optim.NewPaged(tr.task.Tmp); err != nil {
+			return &pipeline.FieldError{Field: "pagedState", Err: err}
+		}
+		l.Memory = tr.paged
+	}
+	if tr.opt, err = optim.New(tr.p.optimizer(), l); err != nil {
+		return err
+	}
+	tr.done, tr.validated, tr.standing, tr.log, tr.guard = 0, 0, standing{}, nil, newGuard(tr.p.Divergence)
+	if err := tr.weights.initialise(); err != nil {
+		return err
+	}
+	return tr.checkTrained()
 }
 
 // run trains to the end, from the checkpoint if there is one. When ctx ends it
 // leaves a checkpoint and returns ctx's error.
 func (tr *trainer) run(ctx context.Context) error {
-	if err := tr.resume(); err != nil {
+	if err := tr.resume(ctx); err != nil {
 		return err
 	}
 	tr.saved = time.Now()
 	for {
 		err := tr.validate(ctx)
-		if err == nil && tr.done == tr.total {
-			return nil
+		if err == nil && (tr.done == tr.total || tr.stopped()) {
+			return tr.finish()
 		}
 		if err == nil {
 			err = tr.update(ctx)
@@ -106,6 +136,7 @@ func (tr *trainer) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		tr.leavePrefix(ctx)
 		if tr.due() {
 			if err := tr.save(); err != nil {
 				return err
@@ -150,17 +181,20 @@ func (tr *trainer) update(ctx context.Context) error {
 	loss /= float64(count)
 	norm := optim.Clip(tr.task.Threads, tr.p.MaxGradNorm, grads)
 	if !finite(loss) || !finite(norm) {
-		return fmt.Errorf("training diverged: update %d has loss %g and gradient norm %g: a lower learningRate or a longer warmup may help", tr.done+1, loss, norm)
+		return diverged("update %d has loss %g and gradient norm %g", tr.done+1, loss, norm)
+	}
+	if tr.guard.add(loss) {
+		g := tr.guard
+		return diverged("up to update %d the mean loss of %d updates is %.4g and rises; over the first so many it was %.4g",
+			tr.done+1, g.limit.Updates, mean(g.last), mean(g.first))
 	}
 	rate := tr.schedule.Rate(tr.done)
 	tr.opt.Update(tr.task.Threads, rate, tr.net.params, grads)
 	tr.done++
 	return tr.record(updateLine{
 		Update: tr.done, Epoch: tr.epoch(), Loss: loss, LearningRate: rate, GradientNorm: norm, SupervisedTokens: count,
-	}, float64(tokens)/time.Since(start).Seconds())
+	}, speed{seconds: time.Since(start).Seconds(), tokens: tokens})
 }
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // accumulate adds the gradients of a microbatch to those of the update.
 func (tr *trainer) accumulate(first bool) [][]float32 {
@@ -176,83 +210,3 @@ func (tr *trainer) accumulate(first bool) [][]float32 {
 
 // epoch returns how many passes over the rows are done.
 func (tr *trainer) epoch() float64 { return float64(tr.done) / float64(tr.perEpoch) }
-
-// updateLine is a line of training.jsonl. Nothing in it depends on time or machine.
-type updateLine struct {
-	Update           int     `json:"update"`
-	Epoch            float64 `json:"epoch"`
-	Loss             float64 `json:"loss"` // nats per supervised token, before the update
-	LearningRate     float64 `json:"learningRate"`
-	GradientNorm     float64 `json:"gradientNorm"` // before clipping
-	SupervisedTokens int     `json:"supervisedTokens"`
-}
-
-// validationLine is the other kind of line, after every epoch.
-type validationLine struct {
-	Update           int     `json:"update"`
-	Epoch            float64 `json:"epoch"`
-	ValidationLoss   float64 `json:"validationLoss"`
-	ValidationTokens int     `json:"validationTokens"`
-}
-
-// record logs an update and tells the run about it.
-func (tr *trainer) record(l updateLine, tokensPerSecond float64) error {
-	at := int64(l.Update)
-	tr.task.Emit(pipeline.Progress{Done: at, Total: int64(tr.total), Unit: "updates"})
-	for _, m := range []pipeline.Metric{
-		{Name: "train/loss", Value: l.Loss, At: at},
-		{Name: "train/learningRate", Value: l.LearningRate, At: at},
-		{Name: "train/gradNorm", Value: l.GradientNorm, At: at},
-		{Name: "train/tokensPerSecond", Value: tokensPerSecond, At: at},
-	} {
-		if finite(m.Value) {
-			tr.task.Emit(m)
-		}
-	}
-	return tr.line(l)
-}
-
-func (tr *trainer) line(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encoding training.jsonl: %w", err)
-	}
-	tr.log = append(append(tr.log, b...), '\n')
-	return nil
-}
-
-// validate measures the loss on the validation tokens after each epoch and at
-// the end, once.
-func (tr *trainer) validate(ctx context.Context) error {
-	end := tr.done == tr.total || tr.done%tr.perEpoch == 0
-	if tr.validation == nil || tr.done == 0 || !end || tr.validated == tr.done {
-		return nil
-	}
-	sum, count := 0.0, 0
-	v := tr.validation
-	for lo := 0; lo < len(v.number); lo += tr.p.BatchSize {
-		var places []int
-		for i := lo; i < min(len(v.number), lo+tr.p.BatchSize); i++ {
-			places = append(places, i)
-		}
-		b, err := v.join(places)
-		if err != nil {
-			return err
-		}
-		nll, err := tr.scorer.NLL(ctx, b)
-		if err != nil {
-			return err
-		}
-		for _, x := range nll {
-			sum += x
-		}
-		count += len(nll)
-	}
-	tr.validated = tr.done
-	loss := sum / float64(count)
-	if !finite(loss) {
-		return fmt.Errorf("training diverged: the validation loss after update %d is %g", tr.done, loss)
-	}
-	tr.task.Emit(pipeline.Metric{Name: "validation/loss", Value: loss, At: int64(tr.done)})
-	return tr.line(validationLine{Update: tr.done, Epoch: tr.epoch(), ValidationLoss: loss, ValidationTokens: count})
-}

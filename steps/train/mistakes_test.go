@@ -13,7 +13,7 @@ import (
 
 func TestDivergenceIsReported(t *testing.T) {
 	p := fullParams()
-	p.LearningRate, p.Warmup, p.MaxGradNorm = 1e30, Warmup{}, 0
+	p.LearningRate, p.Warmup, p.MaxGradNorm = 1e30, Span{}, 0
 	err := newJob(t, inputs(t), "model").train(t.Context(), p)
 	if err == nil || !strings.Contains(err.Error(), "training diverged: update 2 ") {
 		t.Errorf("got %v", err)

@@ -60,13 +60,16 @@ func origin(t *pipeline.Task) (provenance, error) {
 			t.Log.Warn(fmt.Sprintf("nothing says which tokenizer made %s: ids are taken as they are", name))
 		case digest != from.Tokenizer:
 			return p, &pipeline.FieldError{
-				Field: "in." + name, Err: errors.New("made with another tokenizer than the model's"),
+				Field: "in." + name, Err: fmt.Errorf("made with another tokenizer than the model's: its digest is %s, the model's %s", brief(from.Tokenizer), brief(digest)),
 				Hint: "tokenize with in: model of the same model",
 			}
 		}
 	}
 	return p, nil
 }
+
+// brief is the beginning of a digest, which tells two of them apart.
+func brief(digest string) string { return digest[:min(len(digest), 12)] }
 
 // tokenizerDigest identifies the model's tokenizer; it is empty for a model without one.
 func tokenizerDigest(dir string) (string, error) {
@@ -94,7 +97,7 @@ func (tr *trainer) writeAdapter(dir string, from provenance) error {
 		a.Config.BaseModel = s.Repo
 	}
 	text := fmt.Sprintf("# LoRA adapter\n\nRank %d, alpha %g, trained by pipe for %d updates (training.jsonl).",
-		a.Config.Rank, a.Config.Alpha, tr.done)
+		a.Config.Rank, a.Config.Alpha, tr.kept)
 	if err := a.Write(dir, lora.Card{License: from.model.License, Text: text}); err != nil {
 		return fmt.Errorf("writing the adapter: %w", err)
 	}

@@ -1,9 +1,6 @@
 package train
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -20,76 +17,56 @@ type Params struct {
 	Epochs     int `json:"epochs"`
 	MaxUpdates int `json:"maxUpdates"`
 
-	BatchSize            int `json:"batchSize"`
-	GradientAccumulation int `json:"gradientAccumulation"`
+	BatchSize            int  `json:"batchSize"`
+	GradientAccumulation int  `json:"gradientAccumulation"`
+	MaxTokensPerBatch    int  `json:"maxTokensPerBatch,omitempty"`
+	LengthGrouped        bool `json:"lengthGrouped,omitempty"`
+	LongestFirst         bool `json:"longestFirst,omitempty"`
 
-	LearningRate float64    `json:"learningRate"`
-	Schedule     string     `json:"schedule"`
-	Warmup       Warmup     `json:"warmup"`
-	WeightDecay  float64    `json:"weightDecay"`
-	Betas        [2]float64 `json:"betas"`
-	Epsilon      float64    `json:"epsilon"`
-	MaxGradNorm  float64    `json:"maxGradNorm"`
+	LearningRate    float64 `json:"learningRate"`
+	Schedule        string  `json:"schedule"`
+	Warmup          Span    `json:"warmup"`
+	Decay           *Span   `json:"decay,omitempty"`
+	MinLearningRate float64 `json:"minLearningRate,omitempty"`
+
+	Optimizer   string     `json:"optimizer,omitempty"`
+	WeightDecay float64    `json:"weightDecay"`
+	Betas       [2]float64 `json:"betas"`
+	Epsilon     float64    `json:"epsilon"`
+	Momentum    float64    `json:"momentum,omitempty"`
+	Nesterov    bool       `json:"nesterov,omitempty"`
+	MaxGradNorm float64    `json:"maxGradNorm"`
+
+	ValidateEvery int            `json:"validateEvery,omitempty"`
+	Keep          string         `json:"keep,omitempty"`
+	EarlyStopping *EarlyStopping `json:"earlyStopping,omitempty"`
 
 	Seed     uint64 `json:"seed"`
 	Numerics string `json:"numerics"`
 
-	CheckpointEvery int `json:"checkpointEvery"`
+	// What cannot change a byte of the result: see keyed.
+	CheckpointEvery int         `json:"checkpointEvery"`
+	PagedState      bool        `json:"pagedState,omitempty"`
+	Divergence      *Divergence `json:"divergence,omitempty"`
 }
 
-// Warmup is a number of updates, or a share of all updates.
-type Warmup struct {
-	Updates int
-	Ratio   float64
-}
-
-// UnmarshalJSON reads a number of updates or {"ratio": share}.
-func (w *Warmup) UnmarshalJSON(b []byte) error {
-	*w = Warmup{}
-	if json.Unmarshal(b, &w.Updates) == nil {
-		return nil
-	}
-	var share struct {
-		Ratio *float64 `json:"ratio"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&share); err != nil || share.Ratio == nil {
-		return errors.New("warmup: want a number of updates or {ratio: share}")
-	}
-	w.Ratio = *share.Ratio
-	return nil
-}
-
-// MarshalJSON writes what UnmarshalJSON reads.
-func (w Warmup) MarshalJSON() ([]byte, error) {
-	if w.Ratio != 0 {
-		return json.Marshal(map[string]float64{"ratio": w.Ratio})
-	}
-	return json.Marshal(w.Updates)
-}
-
-// updates returns the length of the warm-up among total updates.
-func (w Warmup) updates(total int) int {
-	if w.Ratio == 0 {
-		return w.Updates
-	}
-	n := int(w.Ratio * float64(total))
-	if float64(n) < w.Ratio*float64(total) { // up, as transformers does
-		n++
-	}
-	return min(n, total)
+// keyed returns p without what is no part of the step's key.
+func (p Params) keyed() Params {
+	p.CheckpointEvery, p.PagedState, p.Divergence = 0, false, nil
+	return p
 }
 
 // defaultEpochs is how long to train when nothing is said.
 const defaultEpochs = 3
 
+// bad blames a field.
+func bad(field, format string, args ...any) error {
+	return &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)}
+}
+
 // check refuses what the schema refuses too, for callers that did not go
 // through it, and parameters that contradict each other.
 func (p *Params) check() error {
-	bad := func(field, format string, args ...any) error {
-		return &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)}
-	}
 	switch {
 	case p.Method != "lora" && p.Method != "full":
 		return bad("method", "%q is not lora or full", p.Method)
@@ -119,14 +96,14 @@ func (p *Params) check() error {
 	if err := p.LoRA.check(); err != nil {
 		return err
 	}
-	switch optim.Decay(p.Schedule) {
-	case optim.Constant, optim.Linear, optim.Cosine:
-	default:
-		return bad("schedule", "%q is not constant, linear or cosine", p.Schedule)
-	}
 	for _, b := range p.Betas {
 		if !(b >= 0 && b < 1) {
 			return bad("betas", "%g is not at least 0 and below 1", b)
+		}
+	}
+	for _, check := range []func() error{p.checkSchedule, p.checkOptimizer, p.checkLoop} {
+		if err := check(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -154,9 +131,21 @@ func (p *Params) updates(rows int) (epoch, total int) {
 }
 
 // schedule returns the learning rates of total updates.
-func (p *Params) schedule(total int) optim.Schedule {
-	return optim.Schedule{
-		Decay: optim.Decay(p.Schedule), Peak: p.LearningRate,
+func (p *Params) schedule(total int) (optim.Schedule, error) {
+	s := optim.Schedule{
+		Decay: optim.Decay(p.Schedule), Peak: p.LearningRate, Floor: p.MinLearningRate,
 		Warmup: p.Warmup.updates(total), Updates: total,
 	}
+	if s.Decay != optim.WSD {
+		return s, nil
+	}
+	decay := Span{Ratio: defaultDecay}
+	if p.Decay != nil {
+		decay = *p.Decay
+	}
+	s.Falling = decay.updates(total)
+	if s.Warmup+s.Falling > total {
+		return s, bad("decay", "%d updates do not fit beside a warm-up of %d in a training of %d", s.Falling, s.Warmup, total)
+	}
+	return s, nil
 }

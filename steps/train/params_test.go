@@ -12,8 +12,8 @@ import (
 
 func TestParamsReadWhatTheSchemaGives(t *testing.T) {
 	for text, want := range map[string]Params{
-		`{"lora":{"rank":8,"alpha":16,"targets":"all-linear"},"warmup":{"ratio":0.03}}`: {LoRA: &LoRA{Rank: 8, Alpha: 16}, Warmup: Warmup{Ratio: 0.03}},
-		`{"lora":{"rank":8,"alpha":16,"targets":["q_proj"]},"warmup":12}`:               {LoRA: &LoRA{Rank: 8, Alpha: 16, Targets: lora.Selector{Names: []string{"q_proj"}}}, Warmup: Warmup{Updates: 12}},
+		`{"lora":{"rank":8,"alpha":16,"targets":"all-linear"},"warmup":{"ratio":0.03}}`: {LoRA: &LoRA{Rank: 8, Alpha: 16}, Warmup: Span{Ratio: 0.03}},
+		`{"lora":{"rank":8,"alpha":16,"targets":["q_proj"]},"warmup":12}`:               {LoRA: &LoRA{Rank: 8, Alpha: 16, Targets: lora.Selector{Names: []string{"q_proj"}}}, Warmup: Span{Updates: 12}},
 	} {
 		p, err := pipeline.DecodeParams[Params]([]byte(text))
 		a, _ := json.Marshal(p)
@@ -46,10 +46,10 @@ func TestUpdates(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		w     Warmup
+		w     Span
 		total int
 		want  int
-	}{{Warmup{}, 100, 0}, {Warmup{Updates: 7}, 100, 7}, {Warmup{Ratio: 0.03}, 100, 3}, {Warmup{Ratio: 0.03}, 10, 1}, {Warmup{Ratio: 1}, 10, 10}} {
+	}{{Span{}, 100, 0}, {Span{Updates: 7}, 100, 7}, {Span{Ratio: 0.03}, 100, 3}, {Span{Ratio: 0.03}, 10, 1}, {Span{Ratio: 1}, 10, 10}} {
 		if got := c.w.updates(c.total); got != c.want {
 			t.Errorf("warm-up %+v of %d: %d, want %d", c.w, c.total, got, c.want)
 		}
@@ -59,7 +59,7 @@ func TestUpdates(t *testing.T) {
 // TestEveryRowOncePerEpoch, in another order in every epoch.
 func TestEveryRowOncePerEpoch(t *testing.T) {
 	p := &Params{BatchSize: 3, GradientAccumulation: 2, Seed: 1}
-	o := newOrder(20, p)
+	o := newOrder(make([]int, 20), p)
 	var epochs [2][]int
 	for u := range 8 {
 		for _, micro := range o.update(u) {

@@ -73,7 +73,7 @@ func TestLossesEqualPyTorch(t *testing.T) {
 		out  string
 		want []updateLine
 	}{"lora": {lora, "adapter", want.LoRA}, "full": {full, "model", want.Full}} {
-		c.p.WeightDecay, c.p.Warmup = 0.1, Warmup{Updates: 2}
+		c.p.WeightDecay, c.p.Warmup = 0.1, Span{Updates: 2}
 		got := lines(t, newJob(t, in, c.out).must(t, c.p)[logFile])
 		if len(got) != 10 || len(c.want) != 10 {
 			t.Fatalf("%s: %d updates, %d in the reference", name, len(got), len(c.want))

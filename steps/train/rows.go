@@ -8,7 +8,6 @@ import (
 
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
-	"github.com/pipe-run/pipe/steps/internal/kernel"
 )
 
 // A rowSet is the rows of a tokens artifact that hold something to learn from.
@@ -134,6 +133,20 @@ func (r *rowSet) count(places []int) (n int) {
 	return n
 }
 
+// capacity returns the largest number of tokens that a microbatch of a training
+// can have.
+func (r *rowSet) capacity(p *Params) int {
+	rows, limit := p.BatchSize, 0
+	if p.MaxTokensPerBatch > 0 {
+		rows, limit = p.rowsPerUpdate(), max(p.MaxTokensPerBatch, slices.Max(r.length))
+	}
+	n := r.longest(rows)
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return n
+}
+
 // longest returns the largest number of tokens that n rows can have together.
 func (r *rowSet) longest(n int) (sum int) {
 	lengths := slices.Clone(r.length)
@@ -144,29 +157,11 @@ func (r *rowSet) longest(n int) (sum int) {
 	return sum
 }
 
-// An order says which rows an update sees: those of an epoch in a random order
-// of its own, cut into updates and those into microbatches.
-type order struct {
-	rows                int
-	perUpdate, perMicro int
-	updates             int // per epoch
-	seed                uint64
-	epoch               int // whose order is in places
-	places              []int
-}
-
-func newOrder(rows int, p *Params) *order {
-	updates, _ := p.updates(rows)
-	return &order{rows: rows, perUpdate: p.rowsPerUpdate(), perMicro: p.BatchSize, updates: updates, seed: p.Seed, epoch: -1}
-}
-
-// update returns the microbatches of update i, counted from 0, as places of rows.
-func (o *order) update(i int) [][]int {
-	if epoch := i / o.updates; epoch != o.epoch {
-		o.epoch = epoch
-		o.places = kernel.Rand(o.seed, "train/order", uint64(epoch)).Perm(o.rows)
+// inOrder returns all rows as they lie in the artifact, in microbatches.
+func (r *rowSet) inOrder(p *Params) [][]int {
+	places := make([]int, len(r.number))
+	for i := range places {
+		places[i] = i
 	}
-	lo := i % o.updates * o.perUpdate
-	hi := min(o.rows, lo+o.perUpdate)
-	return slices.Collect(slices.Chunk(o.places[lo:hi], o.perMicro))
+	return p.cut(r.length, places)
 }

@@ -1,12 +1,17 @@
 // Package train implements the train step: LoRA, QLoRA and full-parameter
 // training of llama models.
 //
-//	params.go     what the user asks for
-//	rows.go       token rows: checked, ordered and cut into microbatches
+//	params.go     what the user asks for; lora.go, options.go: parts of it
+//	rows.go       token rows: checked and joined to microbatches
+//	order.go      which rows come when
 //	weights.go    what is trained, and its first values
 //	network.go    one microbatch as a graph: decoder's ops joined by autograd
-//	loop.go       updates, validation, checkpoints
+//	loop.go       updates
+//	validate.go   the validation loss, and what follows from it; best.go: the best weights
+//	guard.go      weights that are no numbers, and losses that run away
+//	record.go     training.jsonl and events
 //	checkpoint.go what a killed training continues from
+//	prefix.go     what a longer training continues from
 //	output.go     the adapter or model, and training.jsonl
 //	estimate.go   the forecast for pipe plan
 //
@@ -16,6 +21,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -29,11 +35,25 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("train", 1, run)
 	k.Estimate = estimate
+	k.Check = check
 	return k
+}
+
+// check says what is wrong with parameters alone.
+func check(raw json.RawMessage) error {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return err
+	}
+	return p.check()
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err := p.check(); err != nil {
+		return err
+	}
+	_, validated := t.In["validation"]
+	if err := p.checkInputs(validated); err != nil {
 		return err
 	}
 	cfg, err := decoder.ReadConfig(t.In["model"])
@@ -59,6 +79,11 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	}
 	if rows.skipped > 0 {
 		t.Log.Info(fmt.Sprintf("%d rows hold no supervised token and are left out", rows.skipped))
+	}
+	if p.Init != "random" {
+		if err := checkStored(ctx, t.In["model"], t.Threads); err != nil {
+			return err
+		}
 	}
 	w, err := newWeights(cfg, p, t)
 	if err != nil {

@@ -1,0 +1,185 @@
+package train
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/safetensors"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
+)
+
+// maxGuarded bounds the updates over which a guard takes means.
+const maxGuarded = 1000
+
+// A guard finds a training that diverges: the mean loss of the last so many
+// updates is factor times that of the first so many, or times 1 nat if that was
+// less, and it rises: the later half of them is above the earlier half. Small
+// batches make losses jump and easy data begins with losses near 0, so neither
+// a single loss nor a ratio of small ones says anything.
+type guard struct {
+	limit       Divergence
+	first, last []float64
+}
+
+func newGuard(d *Divergence) *guard {
+	g := &guard{limit: Divergence{Factor: 3, Updates: 20}}
+	if d != nil {
+		g.limit = *d
+	}
+	return g
+}
+
+// add takes the loss of the next update and says that training diverges.
+func (g *guard) add(loss float64) bool {
+	n := g.limit.Updates
+	if len(g.first) < n {
+		g.first = append(g.first, loss)
+		return false
+	}
+	if len(g.last) == n {
+		g.last = append(g.last[:0], g.last[1:]...)
+	}
+	g.last = append(g.last, loss)
+	return g.limit.Factor > 0 && len(g.last) == n &&
+		mean(g.last) > g.limit.Factor*max(1, mean(g.first)) && mean(g.last[n/2:]) > mean(g.last[:n/2])
+}
+
+// replay takes the losses that a log of updates holds.
+func (g *guard) replay(log []byte) error {
+	g.first, g.last = nil, nil
+	for line := range slices.Values(splitLines(log)) {
+		var l struct {
+			Loss *float64 `json:"loss"`
+		}
+		if err := json.Unmarshal(line, &l); err != nil {
+			return errDamaged
+		}
+		if l.Loss != nil {
+			g.add(*l.Loss)
+		}
+	}
+	return nil
+}
+
+func mean(x []float64) float64 {
+	var s float64
+	for _, v := range x {
+		s += v
+	}
+	return s / float64(len(x))
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// diverged blames the learning rate.
+func diverged(format string, args ...any) error {
+	return &pipeline.FieldError{
+		Field: "learningRate", Err: fmt.Errorf("training diverged: "+format, args...),
+		Hint: "a lower one or a longer warmup may help",
+	}
+}
+
+// checkStored looks for numbers that are none, or infinite, in the stored
+// weights of a model, scales of quantized ones among them, and names the first.
+func checkStored(ctx context.Context, dir string, threads int) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		f, err := safetensors.Open(path)
+		if err != nil {
+			return fmt.Errorf("reading the model: %w", err)
+		}
+		err = checkFile(ctx, f, threads)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFile(ctx context.Context, f *safetensors.File, threads int) error {
+	tensors := f.Tensors()
+	errs := make([]error, len(tensors))
+	tensor.Parallel(threads, len(tensors), func(i int) {
+		if ctx.Err() == nil {
+			errs[i] = checkTensor(f, tensors[i])
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func checkTensor(f *safetensors.File, t safetensors.Tensor) error {
+	var odd func([]byte) int
+	switch t.DType {
+	case tensor.F32:
+		odd = func(b []byte) int { return oddF32(b) }
+	case tensor.BF16:
+		odd = func(b []byte) int { return odd16(b, 0x7f80) }
+	case tensor.F16:
+		odd = func(b []byte) int { return odd16(b, 0x7c00) }
+	default:
+		return nil
+	}
+	buf := make([]byte, min(t.Bytes(), 1<<20))
+	for at := int64(0); at < t.Bytes(); at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), t.Bytes()-at)]
+		if err := f.ReadAt(t, buf, at); err != nil && err != io.EOF {
+			return fmt.Errorf("reading the model: %w", err)
+		}
+		if i := odd(buf); i >= 0 {
+			return &pipeline.FieldError{
+				Field: "in.model", Err: fmt.Errorf("element %d of tensor %s is not a finite number", at/int64(t.DType.Size())+int64(i), t.Name),
+				Hint: "the model is damaged or diverged when it was trained",
+			}
+		}
+	}
+	return nil
+}
+
+// oddF32 returns the first of the little-endian float32 in b whose exponent is
+// that of infinities and NaNs, or −1.
+func oddF32(b []byte) int {
+	for i := 0; i+4 <= len(b); i += 4 {
+		if binary.LittleEndian.Uint32(b[i:])&0x7f800000 == 0x7f800000 {
+			return i / 4
+		}
+	}
+	return -1
+}
+
+// odd16 does the same for numbers of 16 bits with an exponent mask.
+func odd16(b []byte, mask uint16) int {
+	for i := 0; i+2 <= len(b); i += 2 {
+		if binary.LittleEndian.Uint16(b[i:])&mask == mask {
+			return i / 2
+		}
+	}
+	return -1
+}
+
+// checkTrained looks for the same in what training is to begin with.
+func (tr *trainer) checkTrained() error {
+	for i, x := range tr.net.params {
+		for j, v := range x {
+			if !finite(float64(v)) {
+				return fmt.Errorf("element %d of tensor %s is %g before training", j, tr.net.names[i], v)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/pipe-run/pipe/pipeline"
+)
+
+// updateLine is a line of training.jsonl. Nothing in it depends on time or machine.
+type updateLine struct {
+	Update           int     `json:"update"`
+	Epoch            float64 `json:"epoch"`
+	Loss             float64 `json:"loss"` // nats per supervised token, before the update
+	LearningRate     float64 `json:"learningRate"`
+	GradientNorm     float64 `json:"gradientNorm"` // before clipping
+	SupervisedTokens int     `json:"supervisedTokens"`
+}
+
+// validationLine is the line of a measurement.
+type validationLine struct {
+	Update           int     `json:"update"`
+	Epoch            float64 `json:"epoch"`
+	ValidationLoss   float64 `json:"validationLoss"`
+	ValidationTokens int     `json:"validationTokens"`
+}
+
+// endLine is the last line of a training that stops early or keeps its best
+// weights.
+type endLine struct {
+	StoppedAfter int     `json:"stoppedAfter,omitempty"` // updates, if that was early
+	KeptUpdate   int     `json:"keptUpdate"`             // whose weights come out
+	KeptLoss     float64 `json:"keptValidationLoss,omitempty"`
+}
+
+// speed is how fast an update was: for those who watch, never for an artifact.
+type speed struct {
+	seconds float64
+	tokens  int // of the inputs, padding not counted
+}
+
+// record logs an update and tells the run about it.
+func (tr *trainer) record(l updateLine, s speed) error {
+	at := int64(l.Update)
+	tr.task.Emit(pipeline.Progress{Done: at, Total: int64(tr.total), Unit: "updates"})
+	for _, m := range []pipeline.Metric{
+		{Name: "train/loss", Value: l.Loss, At: at},
+		{Name: "train/learningRate", Value: l.LearningRate, At: at},
+		{Name: "train/gradNorm", Value: l.GradientNorm, At: at},
+		{Name: "train/tokensPerSecond", Value: float64(s.tokens) / s.seconds, At: at},
+	} {
+		if finite(m.Value) {
+			tr.task.Emit(m)
+		}
+	}
+	return tr.line(l)
+}
+
+func (tr *trainer) line(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", logFile, err)
+	}
+	tr.log = append(append(tr.log, b...), '\n')
+	return nil
+}
+
+// splitLines returns the lines of a log, which all end.
+func splitLines(log []byte) [][]byte {
+	lines := bytes.Split(log, []byte("\n"))
+	return lines[:len(lines)-1]
+}
