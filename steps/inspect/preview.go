@@ -24,6 +24,8 @@ type Preview struct {
 // A Record is one record, with the fields of its shape.
 type Record struct {
 	Messages   []Turn          `json:"messages,omitempty"`
+	Chosen     []Turn          `json:"chosen,omitempty"`
+	Rejected   []Turn          `json:"rejected,omitempty"`
 	Tools      json.RawMessage `json:"tools,omitempty"`
 	Prompt     string          `json:"prompt,omitempty"`
 	Completion string          `json:"completion,omitempty"`
@@ -139,10 +141,16 @@ func record(r dataset.Record) Record {
 	if r.Tools != "" {
 		out.Tools = json.RawMessage(r.Tools)
 	}
-	for _, m := range r.Messages {
-		out.Messages = append(out.Messages, Turn{m.Role, m.Name, m.Content, m.ToolCalls, m.Weight})
-	}
+	out.Messages, out.Chosen, out.Rejected = turns(r.Messages), turns(r.Chosen), turns(r.Rejected)
 	return out
+}
+
+func turns(messages []dataset.Message) []Turn {
+	var all []Turn
+	for _, m := range messages {
+		all = append(all, Turn{m.Role, m.Name, m.Content, m.ToolCalls, m.Weight})
+	}
+	return all
 }
 
 func previewTokens(dir, model string, n int) (*Preview, error) {

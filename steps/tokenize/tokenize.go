@@ -54,7 +54,13 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return &pipeline.FieldError{Field: "template", Err: err}
 	}
 	out := t.Out["tokens"]
-	w, err := dataset.CreateTokens(out, dataset.TokenOptions{Packed: p.Packing})
+	pairs := records.Shape() == dataset.Preference
+	if pairs && p.Packing {
+		return &pipeline.FieldError{
+			Field: "packing", Err: errors.New("the records are pairs, each of which makes a row of its own"), Hint: "leave packing out",
+		}
+	}
+	w, err := dataset.CreateTokens(out, dataset.TokenOptions{Packed: p.Packing || pairs})
 	if err != nil {
 		return err
 	}
@@ -73,14 +79,14 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	return artifact.Write(out, artifact.Provenance{
-		Type: pipeline.TypeTokens, Tokenizer: tok.Digest(), ChatTemplate: identity(tpl),
+		Type: pipeline.TypeTokens, Tokenizer: tok.Digest(), ChatTemplate: identity(tpl), Pairs: pairs,
 	})
 }
 
 // template loads the template for records of a shape. Only conversations have
 // one; the schema's default is no choice for the others.
 func template(dir string, tok *token.Tokenizer, given answer.Template, shape string) (*chat.Template, error) {
-	if shape == chat.Messages {
+	if shape == chat.Messages || shape == chat.Preference {
 		return chat.Load(dir, tok, chat.Spec(given))
 	}
 	if given.Kind != chat.Model {
@@ -132,10 +138,10 @@ func (e *encoder) all(ctx context.Context, records *dataset.RecordReader) error 
 		if len(batch) == 0 {
 			break
 		}
-		encoded := make([]chat.Encoded, len(batch))
+		encoded := make([][]chat.Encoded, len(batch))
 		errs := make([]error, len(batch))
 		tensor.Parallel(e.task.Threads, len(batch), func(i int) {
-			encoded[i], errs[i] = e.template.Encode(ctx, answer.Record(batch[i]))
+			encoded[i], errs[i] = e.encode(ctx, answer.Record(batch[i]))
 		})
 		if err := ctx.Err(); err != nil {
 			return err
@@ -145,7 +151,7 @@ func (e *encoder) all(ctx context.Context, records *dataset.RecordReader) error 
 				e.reject(r.Origin, errs[i])
 				continue
 			}
-			if err := e.add(encoded[i]); err != nil {
+			if err := e.add(encoded[i]...); err != nil {
 				return err
 			}
 		}
@@ -155,6 +161,16 @@ func (e *encoder) all(ctx context.Context, records *dataset.RecordReader) error 
 		return e.packer.flush()
 	}
 	return nil
+}
+
+// encode returns the documents of a record: one, or the two of a pair.
+func (e *encoder) encode(ctx context.Context, r chat.Record) ([]chat.Encoded, error) {
+	if r.Shape == chat.Preference {
+		chosen, rejected, err := e.template.EncodePair(ctx, r)
+		return []chat.Encoded{chosen, rejected}, err
+	}
+	one, err := e.template.Encode(ctx, r)
+	return []chat.Encoded{one}, err
 }
 
 // read returns the next records, none at the end.
@@ -173,33 +189,60 @@ func read(records *dataset.RecordReader) ([]dataset.Record, error) {
 	return batch, nil
 }
 
-// add takes in one encoded record, as maxLength and overLength say.
-func (e *encoder) add(r chat.Encoded) error {
+// add takes in the documents of one record, as maxLength and overLength say.
+func (e *encoder) add(documents ...chat.Encoded) error {
 	e.count.records++
-	e.count.length(len(r.IDs))
-	if len(r.IDs) > e.limit {
+	longest := 0
+	for _, d := range documents {
+		longest = max(longest, len(d.IDs))
+	}
+	e.count.length(longest)
+	if longest > e.limit {
 		e.count.long++
-		switch e.OverLength {
-		case "truncate":
-			r.IDs, r.Labels = r.IDs[:e.limit], r.Labels[:e.limit]
-			if r.Supervised = supervised(r.Labels); r.Supervised == 0 {
+		if e.OverLength != "truncate" {
+			return nil // dropped; with "error" the step fails once all are counted
+		}
+		for i := range documents {
+			if !cut(&documents[i], e.limit) {
 				e.count.empty++
 				return nil
 			}
-		default: // dropped; with "error" the step fails once all are counted
-			return nil
 		}
 	}
-	e.count.tokens += int64(len(r.IDs))
-	e.count.supervised += int64(r.Supervised)
+	for _, d := range documents {
+		e.count.tokens += int64(len(d.IDs))
+		e.count.supervised += int64(d.Supervised)
+	}
 	if e.packer != nil {
-		return e.packer.add(r.IDs, r.Labels)
+		return e.packer.add(documents[0].IDs, documents[0].Labels)
 	}
-	mask := make([]int8, len(r.IDs))
-	for i := range mask {
-		mask[i] = 1
+	return e.out.Write(join(documents))
+}
+
+// cut shortens a document to limit tokens and says whether that left anything
+// supervised.
+func cut(d *chat.Encoded, limit int) bool {
+	if len(d.IDs) > limit {
+		d.IDs, d.Labels = d.IDs[:limit], d.Labels[:limit]
+		d.Supervised = supervised(d.Labels)
 	}
-	return e.out.Write(dataset.Row{InputIDs: r.IDs, AttentionMask: mask, Labels: r.Labels})
+	return d.Supervised > 0
+}
+
+// join makes a row: of one document, or of the two of a pair, which positions
+// tell apart.
+func join(documents []chat.Encoded) dataset.Row {
+	var row dataset.Row
+	for _, d := range documents {
+		row.InputIDs, row.Labels = append(row.InputIDs, d.IDs...), append(row.Labels, d.Labels...)
+		for i := range d.IDs {
+			row.AttentionMask = append(row.AttentionMask, 1)
+			if len(documents) > 1 {
+				row.PositionIDs = append(row.PositionIDs, int32(i))
+			}
+		}
+	}
+	return row
 }
 
 func supervised(labels []int64) (n int) {

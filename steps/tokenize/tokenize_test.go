@@ -177,6 +177,51 @@ func TestPacking(t *testing.T) {
 	}
 }
 
+// TestPairs: a preference becomes one row of two documents, of which only what
+// follows the prompt is supervised.
+func TestPairs(t *testing.T) {
+	say := func(role, text string) []dataset.Message { return []dataset.Message{{Role: role, Content: text}} }
+	pair := dataset.Record{
+		Messages: append(append(say("user", "a"), say("assistant", "b")...), say("user", "c")...),
+		Chosen:   say("assistant", "good"), Rejected: say("assistant", "no"),
+	}
+	task := steptest.Do(t, newCase(t, plainParams, dataset.Preference, pair, pair), 1)
+	got := rows(t, task.Out["tokens"])
+	if len(got) != 2 {
+		t.Fatalf("%d rows", len(got))
+	}
+	var text []byte
+	second := 0
+	for i, l := range got[0].Labels {
+		if got[0].PositionIDs[i] == 0 && i > 0 {
+			second = i
+			text = append(text, '|')
+		}
+		if l == 1 {
+			text = append(text, '.')
+		} else if l >= 0 {
+			text = append(text, byte(l)-4+'!')
+		}
+	}
+	if string(text) != "good.|no." || !slices.Equal(got[0].InputIDs[:5], got[0].InputIDs[second:second+5]) {
+		t.Errorf("supervised: %s", text)
+	}
+	p, err := artifact.Read(task.Out["tokens"])
+	if err != nil || !p.Pairs {
+		t.Errorf("provenance %+v, %v", p, err)
+	}
+	for params, want := range map[string]string{
+		strings.Replace(plainParams, `"packing":false`, `"packing":true`, 1): "packing",
+		strings.Replace(plainParams, `64`, `20`, 1):                          "maxLength",
+	} {
+		var field *pipeline.FieldError
+		_, err := steptest.Try(t.Context(), t, newCase(t, params, dataset.Preference, pair), 1)
+		if !errors.As(err, &field) || field.Field != want {
+			t.Errorf("%s: %v", params, err)
+		}
+	}
+}
+
 func key(ids []int32, labels []int64) string {
 	var b strings.Builder
 	for i := range ids {

@@ -111,7 +111,7 @@ func trainedWith(model, adapter string) (*artifact.ChatTemplate, error) {
 // with, if that is recorded, else the model's own. Records that are no
 // conversations have none.
 func (m *Model) Template(given *Template, shape string) (*chat.Template, error) {
-	if shape != chat.Messages {
+	if shape != chat.Messages && shape != chat.Preference {
 		if given != nil {
 			return nil, fmt.Errorf("a template is for conversations, and these records are of shape %q", shape)
 		}

@@ -55,6 +55,8 @@ type Provenance struct {
 	Tokenizer string `json:"tokenizer,omitempty"`
 	// ChatTemplate is the template that the training text was rendered with.
 	ChatTemplate *ChatTemplate `json:"chatTemplate,omitempty"`
+	// Pairs says that every row of tokens is a pair: a better document, then a worse one.
+	Pairs bool `json:"pairs,omitempty"`
 	// License is the licence the source declares, as an SPDX identifier where it is one.
 	License string `json:"license,omitempty"`
 }

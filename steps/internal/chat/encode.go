@@ -49,6 +49,32 @@ func (t *Template) Encode(ctx context.Context, r Record) (Encoded, error) {
 	return Encoded{}, fmt.Errorf("records of shape %q cannot be tokenized", r.Shape)
 }
 
+// EncodePair returns the two conversations of a preference. Only what follows
+// the messages that they have in common is supervised.
+func (t *Template) EncodePair(ctx context.Context, r Record) (chosen, rejected Encoded, err error) {
+	if r.Shape != Preference {
+		return chosen, rejected, fmt.Errorf("records of shape %q hold no pairs", r.Shape)
+	}
+	if chosen, err = t.encodeSide(ctx, r, r.Chosen); err != nil {
+		return chosen, rejected, fmt.Errorf("chosen: %w", err)
+	}
+	if rejected, err = t.encodeSide(ctx, r, r.Rejected); err != nil {
+		return chosen, rejected, fmt.Errorf("rejected: %w", err)
+	}
+	return chosen, rejected, nil
+}
+
+func (t *Template) encodeSide(ctx context.Context, r Record, side []Message) (Encoded, error) {
+	none := 0.0
+	whole := Record{Shape: Messages, Tools: r.Tools}
+	for _, m := range r.Messages {
+		m.Weight = &none
+		whole.Messages = append(whole.Messages, m)
+	}
+	whole.Messages = append(whole.Messages, side...)
+	return t.encodeMessages(ctx, whole)
+}
+
 // Prompt returns the ids of a conversation up to where an assistant's answer
 // begins.
 func (t *Template) Prompt(ctx context.Context, messages []Message, tools string) ([]int32, error) {
@@ -75,6 +101,9 @@ func (t *Template) Question(ctx context.Context, r Record) (prompt []int32, answ
 	case PromptCompletion:
 		prompt, err = t.raw(r.Prompt)
 		return prompt, r.Completion, err
+	case Preference:
+		prompt, err = t.Prompt(ctx, slices.Concat(r.Messages, r.Chosen[:len(r.Chosen)-1]), r.Tools)
+		return prompt, r.Chosen[len(r.Chosen)-1].Content, err
 	}
 	return nil, "", fmt.Errorf("records of shape %q hold no prompt to answer", r.Shape)
 }

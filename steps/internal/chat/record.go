@@ -20,10 +20,12 @@ type Message struct {
 	Weight    *float64 // 0: not supervised; nil or 1: as its role has it
 }
 
-// Record is one example: Messages, or Prompt and Completion, or Text.
+// Record is one example: Messages, or Prompt and Completion, or Text, or
+// Messages with two ways to go on.
 type Record struct {
-	Shape              string // "messages", "prompt-completion" or "text"
+	Shape              string // "messages", "prompt-completion", "text" or "preference"
 	Messages           []Message
+	Chosen, Rejected   []Message
 	Tools              string // JSON list of the tools on offer, "" for none
 	Prompt, Completion string
 	Text               string
@@ -34,6 +36,7 @@ const (
 	Messages         = "messages"
 	PromptCompletion = "prompt-completion"
 	Text             = "text"
+	Preference       = "preference"
 )
 
 // variables are what a template can refer to.

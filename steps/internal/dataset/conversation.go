@@ -161,7 +161,11 @@ func (s *Shaper) content(turn Value, at string, calls bool) (string, *badField) 
 		if kind != "text" {
 			return "", wrong(at, "is of type %s; only text can be trained on", snippet(kind))
 		}
-		s, bad := member(part, at, "text")
+		key := "text"
+		if _, ok := part.Get("value"); ok { // as LLaMA-Factory 1 writes parts
+			key = "value"
+		}
+		s, bad := member(part, at, key)
 		if bad != nil {
 			return "", bad
 		}
@@ -180,6 +184,9 @@ func messageWeight(turn Value, at, role string) (*float64, *badField) {
 		w, err := strconv.ParseFloat(v.Text, 64)
 		if v.Kind != Number || err != nil || w < 0 || w > 1 {
 			return nil, wanted(at+"."+name, "a number from 0 to 1", v)
+		}
+		if role != "assistant" && w == 0 {
+			return nil, nil // it is not learnt anyway
 		}
 		if role != "assistant" {
 			return nil, wrong(at+"."+name, "only an assistant's message has a weight, not the %s's", role)

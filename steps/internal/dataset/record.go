@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -16,14 +17,17 @@ const (
 	Messages         Shape = "messages"          // Messages and Tools
 	PromptCompletion Shape = "prompt-completion" // Prompt and Completion
 	Text             Shape = "text"              // Text
+	Preference       Shape = "preference"        // Messages, Tools, Chosen and Rejected
 )
 
 // Record is one training example.
 type Record struct {
 	Shape Shape
 
-	Messages []Message // in order; Messages only
-	Tools    string    // JSON list of the tools on offer, "" for none; Messages only
+	Messages []Message // in order; of Preference what both answers follow
+	Tools    string    // JSON list of the tools on offer, "" for none
+
+	Chosen, Rejected []Message // the better and the worse continuation; Preference only
 
 	Prompt, Completion string // PromptCompletion only
 
@@ -53,8 +57,22 @@ type Origin struct {
 func (r Record) Hash() [sha256.Size]byte {
 	h := sha256.New()
 	hashString(h, string(r.Shape))
-	hashLength(h, len(r.Messages))
-	for _, m := range r.Messages {
+	hashMessages(h, r.Messages)
+	if r.Shape == Preference {
+		hashMessages(h, r.Chosen)
+		hashMessages(h, r.Rejected)
+	}
+	for _, s := range []string{r.Tools, r.Prompt, r.Completion, r.Text} {
+		hashString(h, s)
+	}
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
+func hashMessages(h hash.Hash, messages []Message) {
+	hashLength(h, len(messages))
+	for _, m := range messages {
 		hashString(h, m.Role)
 		hashString(h, m.Content)
 		hashString(h, m.Name)
@@ -65,12 +83,6 @@ func (r Record) Hash() [sha256.Size]byte {
 		}
 		hashString(h, weight)
 	}
-	for _, s := range []string{r.Tools, r.Prompt, r.Completion, r.Text} {
-		hashString(h, s)
-	}
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
-	return sum
 }
 
 func hashString(h hash.Hash, s string) {
@@ -84,10 +96,18 @@ func hashLength(h hash.Hash, n int) {
 	h.Write(b[:])
 }
 
+// all returns every message of r.
+func (r Record) all() []Message {
+	if r.Shape != Preference {
+		return r.Messages
+	}
+	return slices.Concat(r.Messages, r.Chosen, r.Rejected)
+}
+
 // size estimates the bytes r takes in a batch.
 func (r Record) size() int {
 	n := len(r.Tools) + len(r.Prompt) + len(r.Completion) + len(r.Text) + len(r.Origin.File) + 32
-	for _, m := range r.Messages {
+	for _, m := range r.all() {
 		n += len(m.Role) + len(m.Content) + len(m.Name) + len(m.ToolCalls) + 32
 	}
 	return n
@@ -102,7 +122,7 @@ func (r Record) check(shape Shape) error {
 		return fmt.Errorf("the record holds %d bytes; at most %d are supported", n, maxRecordBytes)
 	}
 	texts := []string{r.Tools, r.Prompt, r.Completion, r.Text, r.Origin.File}
-	for _, m := range r.Messages {
+	for _, m := range r.all() {
 		texts = append(texts, m.Role, m.Content, m.Name, m.ToolCalls)
 	}
 	for _, s := range texts {

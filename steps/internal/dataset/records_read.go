@@ -141,6 +141,11 @@ func (r *RecordReader) decode(row int) Record {
 	case Messages:
 		record.Messages = decodeMessages(r.columns[0].(*array.List), row)
 		record.Tools = optional(r.columns[1].(*array.String), row)
+	case Preference:
+		record.Messages = decodeMessages(r.columns[0].(*array.List), row)
+		record.Chosen = decodeMessages(r.columns[1].(*array.List), row)
+		record.Rejected = decodeMessages(r.columns[2].(*array.List), row)
+		record.Tools = optional(r.columns[3].(*array.String), row)
 	case PromptCompletion:
 		record.Prompt = own(r.columns[0].(*array.String), row)
 		record.Completion = own(r.columns[1].(*array.String), row)

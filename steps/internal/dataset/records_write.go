@@ -74,6 +74,11 @@ func (w *RecordWriter) append(r Record) {
 	case Messages:
 		appendMessages(next().(*array.ListBuilder), r.Messages)
 		appendOptional(next().(*array.StringBuilder), r.Tools)
+	case Preference:
+		for _, messages := range [][]Message{r.Messages, r.Chosen, r.Rejected} {
+			appendMessages(next().(*array.ListBuilder), messages)
+		}
+		appendOptional(next().(*array.StringBuilder), r.Tools)
 	case PromptCompletion:
 		next().(*array.StringBuilder).Append(r.Prompt)
 		next().(*array.StringBuilder).Append(r.Completion)

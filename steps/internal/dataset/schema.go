@@ -36,6 +36,7 @@ const (
 //	messages:          messages: list<struct<role, content, name?, tool_calls?, weight?>>, tools?
 //	prompt-completion: prompt, completion
 //	text:              text
+//	preference:        prompt, chosen, rejected: lists as messages is one, tools?
 //
 // each followed by origin: struct<file, record>. A question mark is a column
 // that may hold nulls. Strings are utf8, weight is float64, record int64.
@@ -43,15 +44,15 @@ func recordsSchema(shape Shape) (*arrow.Schema, error) {
 	var fields []arrow.Field
 	switch shape {
 	case Messages:
-		message := arrow.StructOf(
-			arrow.Field{Name: "role", Type: arrow.BinaryTypes.String},
-			arrow.Field{Name: "content", Type: arrow.BinaryTypes.String},
-			arrow.Field{Name: "name", Type: arrow.BinaryTypes.String, Nullable: true},
-			arrow.Field{Name: "tool_calls", Type: arrow.BinaryTypes.String, Nullable: true},
-			arrow.Field{Name: "weight", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
-		)
 		fields = []arrow.Field{
-			{Name: "messages", Type: arrow.ListOfNonNullable(message)},
+			{Name: "messages", Type: messagesType()},
+			{Name: "tools", Type: arrow.BinaryTypes.String, Nullable: true},
+		}
+	case Preference:
+		fields = []arrow.Field{
+			{Name: "prompt", Type: messagesType()},
+			{Name: "chosen", Type: messagesType()},
+			{Name: "rejected", Type: messagesType()},
 			{Name: "tools", Type: arrow.BinaryTypes.String, Nullable: true},
 		}
 	case PromptCompletion:
@@ -70,4 +71,15 @@ func recordsSchema(shape Shape) (*arrow.Schema, error) {
 	)})
 	meta := arrow.NewMetadata([]string{metaVersion, metaShape}, []string{"1", string(shape)})
 	return arrow.NewSchema(fields, &meta), nil
+}
+
+// messagesType is a list of messages.
+func messagesType() arrow.DataType {
+	return arrow.ListOfNonNullable(arrow.StructOf(
+		arrow.Field{Name: "role", Type: arrow.BinaryTypes.String},
+		arrow.Field{Name: "content", Type: arrow.BinaryTypes.String},
+		arrow.Field{Name: "name", Type: arrow.BinaryTypes.String, Nullable: true},
+		arrow.Field{Name: "tool_calls", Type: arrow.BinaryTypes.String, Nullable: true},
+		arrow.Field{Name: "weight", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+	))
 }

@@ -17,6 +17,8 @@ const (
 	MessagesFormat Format = "messages"          // messages of role and content, tools?
 	PromptFormat   Format = "prompt-completion" // prompt, completion
 	TextFormat     Format = "text"              // text; a row that is a string is one too
+
+	PreferenceFormat Format = "preference" // prompt?, chosen, rejected, system?, tools?; see preference.go
 )
 
 // formatColumns are the columns of each format, as in a column mapping.
@@ -26,6 +28,8 @@ var formatColumns = map[Format][]string{
 	MessagesFormat: {"messages", "role", "content", "tools"},
 	PromptFormat:   {"prompt", "completion"},
 	TextFormat:     {"text"},
+
+	PreferenceFormat: {"prompt", "input", "chosen", "rejected", "system", "tools", "role", "content", "from", "value"},
 }
 
 // A Shaper turns rows of one format into records.
@@ -49,6 +53,8 @@ func NewShaper(format Format, columns map[string]string) (*Shaper, error) {
 		s.shape = PromptCompletion
 	case TextFormat:
 		s.shape = Text
+	case PreferenceFormat:
+		s.shape = Preference
 	}
 	for _, name := range known {
 		s.columns[name] = name
@@ -79,6 +85,9 @@ func (s *Shaper) Columns() []string {
 		default:
 			names = append(names, s.columns[column])
 		}
+	}
+	if s.format == PreferenceFormat {
+		names = append(names, otherPrompts...)
 	}
 	return names
 }
@@ -122,6 +131,8 @@ func (s *Shaper) fill(r *Record, row Value) *badField {
 		return s.messages(r, row)
 	case PromptFormat:
 		return s.promptCompletion(r, row)
+	case PreferenceFormat:
+		return s.preference(r, row)
 	default:
 		return s.text(r, row)
 	}

@@ -126,10 +126,15 @@ func clean(s string) string {
 }
 
 func printRecord(w io.Writer, r inspect.Record) {
-	for _, m := range r.Messages {
-		fmt.Fprintf(w, "%s: %s\n", m.Role, clean(m.Content))
-		if m.ToolCalls != "" {
-			fmt.Fprintf(w, "  calls %s\n", clean(m.ToolCalls))
+	for _, part := range []struct {
+		name  string
+		turns []inspect.Turn
+	}{{"", r.Messages}, {"chosen ", r.Chosen}, {"rejected ", r.Rejected}} {
+		for _, m := range part.turns {
+			fmt.Fprintf(w, "%s%s: %s\n", part.name, m.Role, clean(m.Content))
+			if m.ToolCalls != "" {
+				fmt.Fprintf(w, "  calls %s\n", clean(m.ToolCalls))
+			}
 		}
 	}
 	for _, f := range []struct{ name, text string }{{"prompt", r.Prompt}, {"completion", r.Completion}} {
