@@ -13,7 +13,16 @@ type Tile struct {
 	MR, NR int
 	Half   *Tile // a tile of half the width or less, nil for none
 
-	muls []microkernel // from MR rows down to 1
+	muls   []microkernel // from MR rows down to 1
+	peak   func(turns int)
+	chains int // FMAs of one turn of peak
+}
+
+// Peak does nothing but multiply and add numbers in registers, and returns how many operations that were. It tells
+// benchmarks what the tile could reach at best.
+func (t *Tile) Peak(turns int) (operations int) {
+	t.peak(max(1, turns))
+	return 2 * t.chains * max(1, turns)
 }
 
 // A microkernel is one height of a tile. Strides are in elements.
@@ -69,7 +78,7 @@ func (t *Tile) Mul(rows, k int, a []float32, row, depth int, b []float32, line i
 
 // Generic returns the plain Go tile, which defines the bits.
 func Generic() *Tile {
-	t := &Tile{Name: "generic 8x8", MR: 8, NR: 8}
+	t := &Tile{Name: "generic 8x8", MR: 8, NR: 8, peak: genericPeak, chains: 8}
 	for _, rows := range []int{8, 4, 2, 1} {
 		t.muls = append(t.muls, microkernel{rows, genericMul(rows)})
 	}

@@ -124,6 +124,14 @@ func TestTilesOfThisMachine(t *testing.T) {
 	}
 }
 
+func TestPeakCountsItsWork(t *testing.T) {
+	for _, tile := range widths() {
+		if n := tile.Peak(10); n < 10*2*tile.NR/4 || n != tile.Peak(5)*2 {
+			t.Errorf("%s: 10 turns are %d operations", tile.Name, n)
+		}
+	}
+}
+
 func TestHeightsCoverAllRows(t *testing.T) {
 	for _, tile := range widths() {
 		for m := 1; m < 40; m++ {

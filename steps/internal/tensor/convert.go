@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/pipe-run/pipe/steps/internal/kernel"
 )
 
 // F32FromBF16 widens a bfloat16, exactly.
@@ -58,13 +60,9 @@ func Decode(dst []float32, d DType, src []byte) error {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
 		}
 	case BF16:
-		for i := range dst {
-			dst[i] = F32FromBF16(binary.LittleEndian.Uint16(src[2*i:]))
-		}
+		kernel.WidenBF16(dst, src)
 	case F16:
-		for i := range dst {
-			dst[i] = F32FromF16(binary.LittleEndian.Uint16(src[2*i:]))
-		}
+		kernel.WidenF16(dst, src)
 	case F64:
 		for i := range dst {
 			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))

@@ -3,9 +3,10 @@ package tensor
 import "github.com/pipe-run/pipe/steps/internal/kernel"
 
 const (
-	depthBlock = 256 // K of one pass over the lanes: a panel of B stays in L1
-	rowBlock   = 96  // rows of A that stay in L2 while the lanes of a unit pass
-	groupWidth = 128 // lanes of a unit at most, whose block of B stays in L2
+	depthBlock  = 256  // K of one pass over the lanes: a panel of B stays in L1
+	narrowBlock = 2048 // the same for a single panel, which may stay in L2, as all depends on how A streams in
+	rowBlock    = 96   // rows of A that stay in L2 while the lanes of a unit pass
+	groupWidth  = 128  // lanes of a unit at most, whose block of B stays in L2
 )
 
 // A product is C = A·B or C += A·B of one right side, summed over the depths [from, to), and how it is cut into units
@@ -21,6 +22,7 @@ type product struct {
 	add      bool
 	scale    float32
 	low      *product // added to the same C before scaling; only its depths, a and b matter
+	depth    int      // of one pass
 
 	group, groups  int // panels of a group, number of groups
 	perPart, parts int // rows of a part, number of parts
@@ -37,7 +39,11 @@ func newProduct(t *kernel.Tile, m, n, k int, a left, b side, c []float32, ldc in
 			t = t.Half
 		}
 	}
-	return product{tile: t, m: m, n: n, to: k, a: a, b: b, c: c, ldc: ldc, add: add, scale: 1}
+	depth := depthBlock
+	if n <= t.NR && a.panels == nil {
+		depth = narrowBlock
+	}
+	return product{tile: t, m: m, n: n, to: k, a: a, b: b, c: c, ldc: ldc, add: add, scale: 1, depth: depth}
 }
 
 // unit computes one part of the rows of one group of columns.
@@ -68,17 +74,17 @@ func (w *product) unit(u int) {
 // block of rows while that is still at hand.
 func (w *product) depths(i0, i1, j0, j1 int) {
 	low := w.low
-	fused := low != nil && low.to <= depthBlock && w.from < w.to
+	fused := low != nil && low.to <= low.depth && w.from < w.to
 	var lowBlock block
 	if fused {
 		buf := low.scratch(j1-j0, low.to)
 		defer buf.free()
 		lowBlock = low.b.block(buf.f, low.tile.NR, j0, j1-j0, 0, low.to, i1-i0)
 	}
-	buf := w.scratch(j1-j0, min(depthBlock, w.to-w.from))
+	buf := w.scratch(j1-j0, min(w.depth, w.to-w.from))
 	defer buf.free()
-	for p := w.from; p < w.to; p += depthBlock {
-		kc := min(depthBlock, w.to-p)
+	for p := w.from; p < w.to; p += w.depth {
+		kc := min(w.depth, w.to-p)
 		b := w.b.block(buf.f, w.tile.NR, j0, j1-j0, p, kc, i1-i0)
 		for i := i0; i < i1; i += rowBlock {
 			w.rows(i, min(i1, i+rowBlock), j0, j1, p, kc, b, w.add || p > w.from)

@@ -24,6 +24,27 @@ func (g *gen) gemm() {
 			g.kernel(shape{w.reg, rows, w.vecs})
 		}
 	}
+	g.peak("Z")
+	g.peak("Y")
+}
+
+// peakChains is how many sums a loop of nothing but FMA keeps in flight.
+const peakChains = 12
+
+// peak writes a loop of nothing but FMA, of zeros in registers.
+func (g *gen) peak(reg string) {
+	k := shape{reg, peakChains, 1}
+	name := map[string]string{"Z": "peak16z", "Y": "peak8y"}[reg]
+	g.p("\n// func %s(turns int)\nTEXT ·%s(SB), NOSPLIT, $0-8\n\tMOVQ turns+0(FP), CX", name, name)
+	for i := range peakChains {
+		op := map[string]string{"Z": "VPXORD", "Y": "VXORPS"}[reg]
+		g.p("\t%s %s, %s, %s", op, k.acc(i, 0), k.acc(i, 0), k.acc(i, 0))
+	}
+	g.p("\tPCALIGN $32\nloop:")
+	for i := range peakChains {
+		g.p("\tVFMADD231PS %s, %s, %s", k.acc(i, 0), k.acc(i, 0), k.acc(i, 0))
+	}
+	g.p("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 }
 
 func (k shape) name() string {
