@@ -66,14 +66,16 @@ type adapted struct {
 	out, in int
 	lora    LoRA
 	drop    *dropout // of what the LoRA sees; nil for none
-	// da and db receive the gradients of A and B; nil when not wanted.
-	da, db []float32
+	// da, db and dm receive the gradients of A, B and the magnitudes; nil when not
+	// wanted.
+	da, db, dm []float32
 	// dw and dbias receive the gradients of W and the bias; nil when not wanted.
 	dw, dbias []float32
 	// low is what the backward pass needs of the forward pass that ran before.
 	// Linears may share one when the forward pass of each is repeated right before
 	// its backward pass. It is made on first use when nil.
-	low *low
+	low  *low
+	work *lowWork // scratch of DoRA in training; nil otherwise
 }
 
 // forwardAll computes ys[i] [m, out] from x [m, in] for linears that share x.
@@ -92,11 +94,27 @@ func backwardAll(threads, m int, x []float32, lins []*adapted, dys [][]float32, 
 	}
 }
 
+// reduce computes what backward needs of a forward pass over x [m, in] whose
+// output nobody needs.
+func (l *adapted) reduce(threads, m int, x []float32) {
+	if l.lora.Rank > 0 {
+		l.project(threads, m, x)
+	}
+	if l.lora.DoRA != nil {
+		l.doraValues(threads, m, x)
+	}
+}
+
 // forward computes y [m, out] from x [m, in].
 func (l *adapted) forward(threads, m int, x, y []float32) {
-	l.base.Forward(threads, m, x, y, false)
-	if l.lora.Rank > 0 {
+	switch {
+	case l.lora.DoRA != nil:
+		l.doraForward(threads, m, x, y)
+	case l.lora.Rank > 0:
+		l.base.Forward(threads, m, x, y, false)
 		l.lowForward(threads, m, x, y)
+	default:
+		l.base.Forward(threads, m, x, y, false)
 	}
 	if l.bias != nil {
 		addBias(threads, m, l.bias, y)
@@ -112,6 +130,10 @@ func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	}
 	if l.dbias != nil {
 		columnSums(threads, m, dy, l.dbias)
+	}
+	if l.lora.DoRA != nil {
+		l.doraBackward(threads, m, x, dy, dx, add)
+		return
 	}
 	if dx != nil {
 		l.base.Backward(threads, m, dy, dx, add)

@@ -44,19 +44,22 @@ func (d *dropout) draw(threads, m int, l *adapted) {
 
 // apply returns what l's update sees of x [m, in], in scratch.
 func (d *dropout) apply(threads, m int, l *adapted, x []float32) []float32 {
-	d.work.rows = sized(d.work.rows, m*l.in)
-	seen, w, n := d.work.rows, words(l.in), l.in
+	seen, w, n := d.scratch(m, l), words(l.in), l.in
 	tensor.Parallel(threads, m, func(i int) {
 		kernel.Dropout(seen[i*n:][:n], x[i*n:][:n], l.low.mask[i*w:][:w], d.scale)
 	})
 	return seen
 }
 
-// backward adds the gradient dz·A [m, in] of what l's update saw to dx.
-func (d *dropout) backward(threads, m int, l *adapted, dz, dx []float32) {
+// scratch is room for m rows of l's input.
+func (d *dropout) scratch(m int, l *adapted) []float32 {
 	d.work.rows = sized(d.work.rows, m*l.in)
-	ds, w, n := d.work.rows, words(l.in), l.in
-	tensor.GemmNN(threads, m, n, l.lora.Rank, dz, l.lora.A, ds, false)
+	return d.work.rows
+}
+
+// backward adds the gradient ds [m, in] of what l's update saw to dx.
+func (d *dropout) backward(threads, m int, l *adapted, ds, dx []float32) {
+	w, n := words(l.in), l.in
 	tensor.Parallel(threads, m, func(i int) {
 		kernel.DropoutAdd(dx[i*n:][:n], ds[i*n:][:n], l.low.mask[i*w:][:w], d.scale)
 	})

@@ -228,3 +228,119 @@ func TestDropoutDependsOnPlaceAlone(t *testing.T) {
 		}
 	}
 }
+
+// squares are the squared lengths of the rows of w [out, in].
+func squares(w []float32, out, in int) []float64 {
+	list := make([]float64, out)
+	for o := range list {
+		for _, v := range w[o*in:][:in] {
+			list[o] += float64(v) * float64(v)
+		}
+	}
+	return list
+}
+
+// doraReference is a linear with DoRA in float64 that sees seen beside x; n are
+// the row lengths to divide by, nil for those of V.
+func doraReference(l *adapted, m int, x, seen []float32, n []float64) (y, lengths []float64) {
+	plain, whole := *l, *l
+	plain.lora, plain.bias, whole.bias = LoRA{}, nil, nil
+	unit := make([]float32, l.in*l.in)
+	for i := range l.in {
+		unit[i*l.in+i] = 1
+	}
+	v := reference(&whole, l.in, unit) // column i of V
+	lengths = make([]float64, l.out)
+	for i, e := range v {
+		lengths[i%l.out] += e * e
+	}
+	for o := range lengths {
+		lengths[o] = math.Sqrt(lengths[o])
+	}
+	if n == nil {
+		n = lengths
+	}
+	hidden := make([]float32, len(x))
+	for i := range x {
+		hidden[i] = x[i] - seen[i]
+	}
+	y = reference(&plain, m, hidden)
+	for i, u := range reference(&whole, m, seen) {
+		o := i % l.out
+		y[i] += float64(l.lora.DoRA.Magnitude[o])/n[o]*u + float64(l.bias[o])
+	}
+	return y, lengths
+}
+
+// TestDoRA checks outputs, and gradients while the lengths of rows are held.
+func TestDoRA(t *testing.T) {
+	const m, in, out = 6, 70, 9
+	for _, share := range []float64{0, 0.25} {
+		r := rand.New(rand.NewPCG(6, 6))
+		var work lowWork
+		w := uniform(r, out*in)
+		l := adaptedPair(r, Adapt{Rank: 3, Scale: 0.7, Dropout: share, Squares: squares(w, out, in)}, out, in, &work)
+		l.base = raw{out, in, w}
+		x, dy, y, dx := uniform(r, m*in), uniform(r, m*out), make([]float32, m*out), make([]float32, m*in)
+		forwardAll(2, m, x, []*adapted{l}, [][]float32{y})
+		see := func() []float32 { return append([]float32(nil), l.seen(1, m, x)...) }
+		want, lengths := doraReference(l, m, x, see(), nil)
+		if d := difference(y, want); d > 1e-6 {
+			t.Errorf("dropout %g: output is off by %g", share, d)
+		}
+		backwardAll(2, m, x, []*adapted{l}, [][]float32{dy}, dx, false)
+		loss := func() (sum float64) {
+			y, _ := doraReference(l, m, x, see(), lengths)
+			for i, v := range y {
+				sum += v * float64(dy[i])
+			}
+			return sum
+		}
+		checkDifferences(t, loss, map[string][2][]float32{
+			"x": {x, dx}, "A": {l.lora.A, l.da}, "B": {l.lora.B, l.db}, "m": {l.lora.DoRA.Magnitude, l.dm},
+		})
+		// A pass whose output nobody needs leaves the same for the backward pass.
+		again := *l
+		again.low = new(low)
+		again.da, again.db, again.dm = make([]float32, len(l.da)), make([]float32, len(l.db)), make([]float32, len(l.dm))
+		dx2 := make([]float32, len(dx))
+		again.reduce(1, m, x)
+		backwardAll(1, m, x, []*adapted{&again}, [][]float32{dy}, dx2, false)
+		if !slices.Equal(dx, dx2) || !slices.Equal(l.da, again.da) || !slices.Equal(l.db, again.db) || !slices.Equal(l.dm, again.dm) {
+			t.Errorf("dropout %g: gradients depend on whether the output was computed", share)
+		}
+	}
+}
+
+// TestDoRAWithoutTraining: the pass that keeps nothing gives the same output,
+// with the gain given and without; rows of zeros stay as they are.
+func TestDoRAWithoutTraining(t *testing.T) {
+	const m, in, out = 5, 20, 4
+	r := rand.New(rand.NewPCG(8, 8))
+	w := uniform(r, out*in)
+	clear(w[:in])
+	work := lowWork{}
+	l := adaptedPair(r, Adapt{Rank: 2, Scale: 1, Squares: squares(w, out, in)}, out, in, &work)
+	l.base = raw{out, in, w}
+	clear(l.lora.B[:2])
+	x, y, bare := uniform(r, m*in), make([]float32, m*out), make([]float32, m*out)
+	l.forward(1, m, x, y)
+	if y[0] != l.bias[0] {
+		t.Errorf("a row of zeros gives %v, want its bias %v", y[0], l.bias[0])
+	}
+	gain := append([]float32(nil), l.low.dora.gain...)
+	for _, given := range [][]float32{nil, gain} {
+		plain := &adapted{base: l.base, bias: l.bias, out: out, in: in, lora: l.lora}
+		d := *l.lora.DoRA
+		d.Gain = given
+		plain.lora.DoRA = &d
+		plain.forward(2, m, x, bare)
+		want := make([]float64, len(y))
+		for i, v := range y {
+			want[i] = float64(v)
+		}
+		if d := difference(bare, want); d > 1e-6 {
+			t.Errorf("output is off by %g", d)
+		}
+	}
+}
