@@ -54,7 +54,11 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 			Hint: "quantize the model that it was made from",
 		}
 	}
-	q := &quantizer{p: p, t: t, w: w, linear: linears(c)}
+	files, err := c.Oriented(w)
+	if err != nil {
+		return err
+	}
+	q := &quantizer{p: p, t: t, w: files, linear: linears(c)}
 	if err := q.quantize(ctx); err != nil {
 		return err
 	}
@@ -73,11 +77,13 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 // skipped are the modules that stay as they are: all linears but these are quantized.
 func skipped() []string { return []string{"lm_head"} }
 
-// linears are the weights to quantize, by name, with their shapes.
+// linears are the weights to quantize, by name, with their shapes. All are
+// quantized as [out, in], as transformers does where a model of floats stores
+// the transpose.
 func linears(c decoder.Config) map[string][]int {
 	list := map[string][]int{}
 	for _, m := range c.Modules() {
-		list[m.Path+".weight"] = []int{m.Out, m.In}
+		list[m.Tensor] = []int{m.Out, m.In}
 	}
 	return list
 }

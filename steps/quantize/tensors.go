@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
@@ -22,7 +23,7 @@ import (
 type quantizer struct {
 	p      Params
 	t      *pipeline.Task
-	w      *weights.Dir
+	w      decoder.Files
 	linear map[string][]int
 
 	specs  []safetensors.Spec

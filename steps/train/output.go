@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
@@ -146,7 +147,8 @@ func (tr *trainer) writeModel(dir string, from provenance) error {
 func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
 	var specs []safetensors.Spec
 	for i, name := range tr.net.names {
-		specs = append(specs, safetensors.Spec{Name: name, DType: dtype, Shape: tr.net.shapes[i]})
+		shape := tr.cfg.FileShape(decoder.Tensor{Name: name, Shape: tr.net.shapes[i]})
+		specs = append(specs, safetensors.Spec{Name: name, DType: dtype, Shape: shape})
 	}
 	w, err := safetensors.Create(path, specs, safetensors.PyTorch())
 	if err != nil {
@@ -154,6 +156,9 @@ func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
 	}
 	for _, s := range safetensors.Order(specs) {
 		x := tr.weights.get(s.Name)
+		if tr.cfg.Transposed(s.Name) {
+			x = decoder.Transpose(x, s.Shape[1], s.Shape[0])
+		}
 		raw := make([]byte, len(x)*dtype.Size())
 		err := tensor.Encode(raw, dtype, x)
 		if err == nil && dtype == tensor.F16 && !fitsF16(x) {

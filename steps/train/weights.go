@@ -43,8 +43,15 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 		return nil, err
 	}
 	w.lora, w.adapt = design.New(), map[string]decoder.Adapt{}
+	if p.LoRA.DoRA {
+		if err := w.lora.Measure(cfg, w.dir, t.Threads); err != nil {
+			return nil, fmt.Errorf("reading the model: %w", err)
+		}
+	}
 	for _, m := range design.Targets {
-		w.adapt[m.Path] = decoder.Adapt{Rank: m.Rank, Scale: m.Scale, Dropout: p.LoRA.Dropout, Seed: p.Seed}
+		w.adapt[m.Path] = decoder.Adapt{
+			Rank: m.Rank, Scale: m.Scale, Dropout: p.LoRA.Dropout, Seed: p.Seed, Squares: w.lora.Pairs[m.Path].Squares,
+		}
 	}
 	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
@@ -68,6 +75,9 @@ func (w *weightSet) get(name string) []float32 {
 	if module, ok := strings.CutSuffix(name, ".lora_A.weight"); ok {
 		return w.lora.Pairs[module].A
 	}
+	if module, ok := strings.CutSuffix(name, ".lora_magnitude_vector"); ok {
+		return w.lora.Pairs[module].Magnitude
+	}
 	module, _ := strings.CutSuffix(name, ".lora_B.weight")
 	return w.lora.Pairs[module].B
 }
@@ -86,7 +96,8 @@ func (w *weightSet) initialise() error {
 }
 
 // initialiseLoRA sets B to zero, so that training starts from the base, and A to
-// uniform numbers within ±1/√in, which is PEFT's Kaiming initialisation.
+// uniform numbers within ±1/√in, which is PEFT's Kaiming initialisation. With
+// DoRA the magnitudes are those of the base.
 func (w *weightSet) initialiseLoRA() {
 	for _, path := range w.lora.Modules() {
 		pair := w.lora.Pairs[path]
@@ -97,10 +108,12 @@ func (w *weightSet) initialiseLoRA() {
 		}
 		clear(pair.B)
 	}
+	w.lora.StartMagnitudes()
 }
 
 // randomise sets matrices to normal numbers of the configuration's
-// initializer_range, as transformers does, and the weights of norms to 1.
+// initializer_range, as transformers does, and norms and biases to what changes
+// nothing.
 func (w *weightSet) randomise() error {
 	deviation, err := initializerRange(w.dir)
 	if err != nil {
@@ -109,10 +122,11 @@ func (w *weightSet) randomise() error {
 	for _, t := range w.cfg.Tensors() {
 		x := w.full[t.Name]
 		s := kernel.Rand(w.p.Seed, "train/init/"+t.Name, 0)
+		mean, spread := w.cfg.Initial(t)
 		for i := range x {
-			x[i] = 1
-			if len(t.Shape) > 1 {
-				x[i] = deviation * s.Normal()
+			x[i] = mean
+			if spread > 0 {
+				x[i] = float32(deviation*spread) * s.Normal()
 			}
 		}
 	}
@@ -152,8 +166,12 @@ func (w *weightSet) load() error {
 	if d.Quantized() {
 		return errors.New("the model is quantized: method full trains models of f32, bf16 or f16 weights only")
 	}
+	files, err := w.cfg.Oriented(d)
+	if err != nil {
+		return fmt.Errorf("reading the model: %w", err)
+	}
 	for _, t := range w.cfg.Tensors() {
-		x, err := d.F32(t.Name)
+		x, err := files.F32(t.Name)
 		if err != nil {
 			return fmt.Errorf("reading the model: %w", err)
 		}

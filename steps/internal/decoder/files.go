@@ -2,6 +2,7 @@ package decoder
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -27,6 +28,22 @@ func (c Config) FileShape(t Tensor) []int {
 		return t.Shape
 	}
 	return []int{t.Shape[1], t.Shape[0]}
+}
+
+// Initial is how transformers begins a tensor of Tensors that is not trained
+// yet: with mean, or, where spread is above 0, with normal numbers around 0 whose
+// deviation is spread times initializer_range. GPT-2 begins what is added to the
+// residual stream smaller, by the root of how often that happens.
+func (c Config) Initial(t Tensor) (mean, spread float32) {
+	switch {
+	case len(t.Shape) > 1 && c.names().transposed && strings.HasSuffix(t.Name, ".c_proj.weight"):
+		return 0, float32(1 / math.Sqrt(float64(2*c.Layers)))
+	case len(t.Shape) > 1:
+		return 0, 1
+	case strings.HasSuffix(t.Name, ".bias") || c.Norm == RMSPlusOne:
+		return 0, 0
+	}
+	return 1, 0
 }
 
 // flipped finds the linears of w that are stored as [In, Out]: those of floats

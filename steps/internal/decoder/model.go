@@ -104,16 +104,19 @@ type Module struct {
 	Out, In int
 	// Tensor is the name of its matrix in the model's files.
 	Tensor string
+	// Transposed says that files of floats hold it as [In, Out].
+	Transposed bool
 }
 
 // Modules lists the linears of all blocks in order. The head is not among them.
 func (c Config) Modules() []Module {
 	var list []Module
+	n := c.names()
 	for i := range c.Layers {
 		for p := range numProj {
 			if c.hasProj(p) {
 				out, in := c.projShape(p)
-				list = append(list, Module{c.modulePath(i, p), out, in, c.linearPath(i, p) + ".weight"})
+				list = append(list, Module{c.modulePath(i, p), out, in, c.linearPath(i, p) + ".weight", n.transposed})
 			}
 		}
 	}

@@ -47,6 +47,13 @@ func (c *Config) locate(stored []string) {
 	}
 }
 
+// Canonical is c with the names that a model has in memory, with the family's
+// base prefix, whatever its files call them.
+func (c Config) Canonical() Config {
+	c.bare = false
+	return c
+}
+
 // modulePath is the path of a linear of a block within the model, such as
 // "model.layers.0.self_attn.q_proj": how adapters call it.
 func (c Config) modulePath(layer, p int) string {

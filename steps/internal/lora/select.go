@@ -191,7 +191,7 @@ func (s Selector) beyond(c decoder.Config) error {
 	for _, m := range c.Modules() {
 		linear[m.Path] = true
 	}
-	for _, t := range c.Tensors() {
+	for _, t := range c.Canonical().Tensors() {
 		for path := t.Name; ; {
 			dot := strings.LastIndexByte(path, '.')
 			if dot < 0 {

@@ -60,7 +60,7 @@ func Weights(tb testing.TB, dir string, c decoder.Config, seed uint64) {
 	tb.Helper()
 	var specs []safetensors.Spec
 	for _, t := range c.Tensors() {
-		specs = append(specs, safetensors.Spec{Name: t.Name, DType: tensor.F32, Shape: t.Shape})
+		specs = append(specs, safetensors.Spec{Name: t.Name, DType: tensor.F32, Shape: c.FileShape(t)})
 	}
 	w, err := safetensors.Create(filepath.Join(dir, weights.SingleFile), specs, safetensors.PyTorch())
 	if err != nil {
