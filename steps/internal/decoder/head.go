@@ -53,24 +53,29 @@ func (hd *head) logits(threads int, s *headScratch, x []float32, rows []int32, o
 }
 
 // loss writes the negative log-likelihood of every target to nll [rows], in
-// float64, and, where wanted, the gradients of Σ nll / count.
-func (hd *head) loss(threads int, s *headScratch, b *Batch, x []float32, count float64, nll []float64, g headGrads) {
+// float64, and, where wanted, the gradients of Σ weights·nll / count; nil weights
+// are all 1.
+func (hd *head) loss(threads int, s *headScratch, b *Batch, x []float32, count float64, weights, nll []float64, g headGrads) {
 	for _, x := range [][]float32{g.x, g.norm.w, g.norm.b, g.w} {
 		clear(x)
 	}
 	for lo := 0; lo < len(b.Rows); lo += hd.rows {
 		hi := min(len(b.Rows), lo+hd.rows)
-		hd.lossChunk(threads, s, b.Rows[lo:hi], b.Targets[lo:hi], x, count, nll[lo:hi], g)
+		counts := func(int) float64 { return count }
+		if weights != nil {
+			counts = func(i int) float64 { return count / weights[lo+i] }
+		}
+		hd.lossChunk(threads, s, b.Rows[lo:hi], b.Targets[lo:hi], x, counts, nll[lo:hi], g)
 	}
 }
 
-func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x []float32, count float64, nll []float64, g headGrads) {
+func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x []float32, count func(i int) float64, nll []float64, g headGrads) {
 	n, h, v := len(rows), hd.cfg.Hidden, hd.cfg.VocabSize
 	s.logits = sized(s.logits, n*v)
 	hd.logits(threads, s, x, rows, s.logits)
 	wanted := g.x != nil || g.norm.w != nil || g.w != nil
 	tensor.Parallel(threads, n, func(i int) {
-		nll[i] = crossEntropy(s.logits[i*v:][:v], int(targets[i]), count, float32(hd.cfg.LogitCap), wanted)
+		nll[i] = crossEntropy(s.logits[i*v:][:v], int(targets[i]), count(i), float32(hd.cfg.LogitCap), wanted)
 	})
 	if !wanted {
 		return

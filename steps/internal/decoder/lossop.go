@@ -6,7 +6,8 @@ import "fmt"
 // supervised rows, divided by the count of SetBatch. Its inputs after x are, in
 // full training, the norm and the head's matrix (the embedding matrix when
 // tied); its output is a scalar. The gradients are computed in the forward pass,
-// chunk by chunk, so that logits never exist for all rows at once.
+// chunk by chunk, so that logits never exist for all rows at once. An Objective
+// has to see all likelihoods first: logits are then computed twice.
 type LossOp struct {
 	t      *Training
 	full   bool
@@ -58,10 +59,17 @@ func (op *LossOp) Forward(out []float32, in [][]float32) error {
 		t.nll = make([]float64, len(t.batch.Rows))
 	}
 	t.nll = t.nll[:len(t.batch.Rows)]
-	op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, t.nll, op.g)
-	t.sum = 0
-	for _, v := range t.nll {
-		t.sum += v
+	if t.objective == nil {
+		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, nil, t.nll, op.g)
+		t.sum = 0
+		for _, v := range t.nll {
+			t.sum += v
+		}
+	} else {
+		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, nil, t.nll, headGrads{})
+		weights := make([]float64, len(t.nll))
+		t.sum = t.objective.Loss(t.batch, t.nll, weights)
+		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, weights, t.nll, op.g)
 	}
 	out[0] = float32(t.sum / t.count)
 	return nil

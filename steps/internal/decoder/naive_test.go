@@ -194,6 +194,14 @@ func capped(x, limit float64) float64 {
 // loss is the mean negative log-likelihood of the batch over count.
 func (nv naive) loss(b *Batch, count float64) float64 {
 	var total float64
+	for _, v := range nv.nll(b) {
+		total += v
+	}
+	return total / count
+}
+
+// nll returns the negative log-likelihood of every target of b.
+func (nv naive) nll(b *Batch) (all []float64) {
 	row := 0
 	for _, s := range b.Spans {
 		logits := nv.document(b.IDs[s.Start:s.End])
@@ -203,10 +211,10 @@ func (nv naive) loss(b *Batch, count float64) float64 {
 			for _, v := range l {
 				sum += math.Exp(v)
 			}
-			total += math.Log(sum) - l[b.Targets[row]]
+			all = append(all, math.Log(sum)-l[b.Targets[row]])
 		}
 	}
-	return total / count
+	return all
 }
 
 // document returns the logits after every token.

@@ -28,7 +28,7 @@ func (sc *Scorer) NLL(ctx context.Context, b *Batch) ([]float64, error) {
 		return nil, err
 	}
 	nll := make([]float64, len(b.Rows))
-	sc.m.finalHead().loss(sc.s.threads, &sc.hs, b, sc.x, 1, nll, headGrads{})
+	sc.m.finalHead().loss(sc.s.threads, &sc.hs, b, sc.x, 1, nil, nll, headGrads{})
 	return nll, nil
 }
 

@@ -29,6 +29,8 @@ type Training struct {
 	hs     headScratch
 	nll    []float64
 	sum    float64
+
+	objective Objective // nil: the likelihood of the supervised tokens
 }
 
 // blockValues is what one block keeps between its passes.
@@ -68,8 +70,12 @@ func (t *Training) Embed(x []float32) {
 	clear(x[len(t.batch.IDs)*t.m.Hidden:])
 }
 
+// Aim trains for another loss than the likelihood of the supervised tokens. The
+// count of SetBatch is then that of its pairs.
+func (t *Training) Aim(o Objective) { t.objective = o }
+
 // Loss returns the sum of the negative log-likelihoods of the last LossOp, in
-// nats, not yet divided by the count.
+// nats, or what the objective made of them, not yet divided by the count.
 func (t *Training) Loss() float64 { return t.sum }
 
 // shape checks that the first input is [tokens, Hidden].
