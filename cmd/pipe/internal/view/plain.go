@@ -75,8 +75,8 @@ func (v *plain) progress(e pipeline.Event, f pipeline.Progress) {
 	}
 	v.said[e.Step] = e.Time
 	text := progressText(f)
-	if loss, ok := v.metrics[e.Step]["train/loss"]; ok {
-		text += fmt.Sprintf("  loss %.4f", loss)
+	if more := metricsText(v.metrics[e.Step]); more != "" {
+		text += "  " + more
 	}
 	v.line(e.Step, "%s", text)
 }

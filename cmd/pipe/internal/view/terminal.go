@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -32,9 +31,7 @@ type bar struct {
 
 	mu   sync.Mutex // the fields below are drawn by another goroutine
 	unit string
-	text string // metrics beside the bar
-	loss float64
-	rate float64
+	last map[string]float64 // metrics beside the bar
 }
 
 func (v *terminal) Event(e pipeline.Event) {
@@ -70,22 +67,13 @@ func (v *terminal) Event(e pipeline.Event) {
 func (b *bar) metric(f pipeline.Metric) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch f.Name {
-	case "train/loss":
-		b.loss = f.Value
-	case "train/tokensPerSecond":
-		b.rate = f.Value
-	default:
-		return
-	}
-	b.text = fmt.Sprintf("loss %.4f", b.loss)
-	if b.rate > 0 {
-		b.text += fmt.Sprintf("  %.0f tokens/s", b.rate)
+	if isShown(f.Name) {
+		b.last[f.Name] = f.Value
 	}
 }
 
 func (v *terminal) bar(step string) *bar {
-	b := &bar{start: time.Now()}
+	b := &bar{start: time.Now(), last: map[string]float64{}}
 	b.Bar = v.New(0, mpb.BarStyle(),
 		mpb.PrependDecorators(decor.Name(step, decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(b.draw)),
@@ -105,8 +93,8 @@ func (b *bar) draw(s decor.Statistics) string {
 		left := time.Since(b.start).Seconds() * float64(s.Total-s.Current) / float64(s.Current)
 		text += "  ETA " + Duration(left)
 	}
-	if b.text != "" {
-		text += "  " + b.text
+	if more := metricsText(b.last); more != "" {
+		text += "  " + more
 	}
 	return text
 }

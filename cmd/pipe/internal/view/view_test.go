@@ -64,6 +64,19 @@ func TestPlainProgress(t *testing.T) {
 	}
 }
 
+// A running training is watched by its loss, rate, gradients and speed.
+func TestMetricsText(t *testing.T) {
+	got := metricsText(map[string]float64{
+		"train/loss": 2.5, "train/learningRate": 2e-4, "train/gradNorm": 1.25, "train/tokensPerSecond": 812.4, "train/mfu": 0.634, "tokenize/rows": 7,
+	})
+	if want := "loss 2.5000  lr 2.00e-04  norm 1.25  812 tokens/s  MFU 63 %"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := metricsText(nil); got != "" {
+		t.Errorf("nothing measured: %q", got)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
 	v := JSON(&out)
