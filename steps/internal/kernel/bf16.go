@@ -58,6 +58,11 @@ func (t *BF16Tile) Mul(panels, k int, a, b []uint32, c []float32, ldc int, add b
 // GenericBF16 returns the plain Go tile, which defines the bits.
 func GenericBF16() *BF16Tile { return &BF16Tile{Name: "generic 8x8", MR: 8, NR: 8, mul: bf16Mul8x8} }
 
+// WholeBF16 returns the plain Go tile whose panels are those of AMX tiles, so that packing them can be tested anywhere.
+func WholeBF16() *BF16Tile {
+	return &BF16Tile{Name: "generic 32x32", MR: 32, NR: 32, Whole: true, mul: bf16MulWhole}
+}
+
 // BF16Tiles returns the tiles this machine can run, fastest first. The last is GenericBF16. Where the processor has
 // AMX, the first call asks the kernel for leave to use it.
 func BF16Tiles() []*BF16Tile { return append(machineBF16Tiles(), GenericBF16()) }

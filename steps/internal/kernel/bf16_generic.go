@@ -99,3 +99,27 @@ func (s *sums) stepFlushed(a, b []float32) {
 		s[4+j] = float64(fmaFlushed(a[1], b[j], float32(s[4+j])))
 	}
 }
+
+// bf16MulWhole is the tile of 32 rows, whole in A, and 32 columns: the definition, element by element.
+func bf16MulWhole(panels, steps, _ int, a, b *uint32, c *float32, ldc, load int) {
+	as := unsafe.Slice((*[32][stepPairs]uint32)(unsafe.Pointer(a)), panels*steps)
+	bs := unsafe.Slice((*[stepPairs][32]uint32)(unsafe.Pointer(b)), steps)
+	cs := unsafe.Slice(c, (32*panels-1)*ldc+32)
+	for j := range 32 {
+		columns := make([][stepPairs]uint32, steps)
+		for s := range columns {
+			for p := range stepPairs {
+				columns[s][p] = bs[s][p][j]
+			}
+		}
+		for i := range 32 * panels {
+			e := &cs[i*ldc+j]
+			if load == 0 {
+				*e = 0
+			}
+			for s := range steps {
+				*e = BF16Step(*e, as[i/32*steps+s][i%32][:], columns[s][:])
+			}
+		}
+	}
+}

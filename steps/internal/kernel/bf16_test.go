@@ -118,7 +118,7 @@ func (c bf16Case) check(t *testing.T, fill, fillC func() float32) {
 
 // everyBF16Tile is all tiles, those for few rows too.
 func everyBF16Tile() (tiles []*BF16Tile) {
-	for _, t := range BF16Tiles() {
+	for _, t := range append([]*BF16Tile{WholeBF16()}, BF16Tiles()...) {
 		tiles = append(tiles, t)
 		if t.Row != nil && !slices.ContainsFunc(tiles, func(o *BF16Tile) bool { return o.Name == t.Row.Name }) {
 			tiles = append(tiles, t.Row)
