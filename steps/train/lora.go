@@ -22,6 +22,7 @@ type LoRA struct {
 	RankPattern  map[string]int     `json:"rankPattern,omitempty"`
 	AlphaPattern map[string]float64 `json:"alphaPattern,omitempty"`
 	Dropout      float64            `json:"dropout,omitempty"`
+	DoRA         bool               `json:"dora,omitempty"`
 	PlusRatio    float64            `json:"loraPlusRatio,omitempty"`
 }
 
@@ -61,7 +62,7 @@ func (l *LoRA) spec() lora.Spec {
 	return lora.Spec{
 		Selection: lora.Selection{Targets: l.Targets, Exclude: l.Exclude, Layers: l.Layers},
 		Rank:      l.Rank, Alpha: l.Alpha, RSLoRA: l.RSLoRA,
-		RankPattern: l.RankPattern, AlphaPattern: l.AlphaPattern, Dropout: l.Dropout,
+		RankPattern: l.RankPattern, AlphaPattern: l.AlphaPattern, Dropout: l.Dropout, DoRA: l.DoRA,
 	}
 }
 
@@ -74,7 +75,7 @@ func (w *weightSet) rates(names []string) []float64 {
 	var list []float64
 	for _, name := range names {
 		factor := 1.0
-		if strings.HasSuffix(name, ".lora_B.weight") {
+		if strings.HasSuffix(name, ".lora_B.weight") || strings.HasSuffix(name, ".lora_magnitude_vector") {
 			factor = w.p.LoRA.PlusRatio
 		}
 		list = append(list, factor)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/lora"
 )
 
 // weightsOf trains and returns the adapter's file.
@@ -89,4 +91,62 @@ func TestLoRAMistakes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDoRATraining: before the first update the adapter changes nothing, then it
+// learns, magnitudes too; cutting updates into microbatches changes nothing.
+func TestDoRATraining(t *testing.T) {
+	in := inputs(t)
+	in["validation"] = in["tokens"]
+	p := loraParams()
+	p.BatchSize, p.LoRA.DoRA = 40, true
+	j := newJob(t, in, "adapter")
+	files := j.must(t, p)
+	if !strings.Contains(files["adapter_config.json"], `"use_dora": true`) {
+		t.Errorf("configuration %s", files["adapter_config.json"])
+	}
+	got := lines(t, files[logFile])
+	p.LoRA.DoRA = false
+	plain := lines(t, newJob(t, in, "adapter").must(t, p)[logFile])
+	if d := math.Abs(got[0].Loss - plain[0].Loss); d > 1e-5 {
+		t.Errorf("the first loss %g is not the base's %g", got[0].Loss, plain[0].Loss)
+	}
+	if last := got[len(got)-1].Loss; last > 0.9*got[0].Loss {
+		t.Errorf("loss %g after %g", last, got[0].Loss)
+	}
+	a, err := lora.Read(j.task.Out["adapter"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *a
+	if err := before.Measure(mustConfig(t, in["model"]), in["model"], 1); err != nil {
+		t.Fatal(err)
+	}
+	moved := 0
+	for _, pair := range before.Pairs {
+		for o, m := range pair.Magnitude {
+			if math.Abs(float64(m)-math.Sqrt(pair.Squares[o])) > 1e-3 {
+				moved++
+			}
+		}
+	}
+	if moved < 100 {
+		t.Errorf("only %d magnitudes moved", moved)
+	}
+	p.LoRA.DoRA, p.BatchSize, p.GradientAccumulation = true, 5, 8
+	parts := lines(t, newJob(t, in, "adapter").must(t, p)[logFile])
+	for i, w := range got {
+		if d := math.Abs(w.Loss-parts[i].Loss) / w.Loss; d > 1e-5 {
+			t.Errorf("update %d: loss %g in one microbatch, %g in eight", i+1, w.Loss, parts[i].Loss)
+		}
+	}
+}
+
+func mustConfig(t *testing.T, dir string) decoder.Config {
+	t.Helper()
+	c, err := decoder.ReadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

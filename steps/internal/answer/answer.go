@@ -84,7 +84,7 @@ func Open(dir, adapter string, threads int) (*Model, error) {
 	if a == nil {
 		return m, nil
 	}
-	return m, w.Attach(a.Lookup)
+	return m, a.Attach(w, dir, threads)
 }
 
 // trainedWith returns the template that an adapter records, else the one that

@@ -73,7 +73,7 @@ func logits(ctx context.Context, model string, adapter []string, rows [][]int32)
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(a.Check(m.Config), m.Attach(a.Lookup)); err != nil {
+		if err := a.Attach(m, model, threads); err != nil {
 			return nil, err
 		}
 	}

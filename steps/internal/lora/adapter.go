@@ -25,6 +25,10 @@ type Pair struct {
 	In, Out int
 	Rank    int
 	Scale   float32
+	// Magnitude [Out] is that of DoRA, nil without; Squares see Measure.
+	Magnitude []float32
+	Squares   []float64
+	gain      []float32 // see Attach
 }
 
 // Adapter is a LoRA adapter in memory. Pairs is by module path, such as
@@ -40,14 +44,18 @@ func (a *Adapter) Modules() []string { return sortedKeys(a.Pairs) }
 // Lookup gives decoder.Model.Attach the update of a module.
 func (a *Adapter) Lookup(module string) (decoder.LoRA, bool) {
 	p, ok := a.Pairs[module]
-	return decoder.LoRA{A: p.A, B: p.B, Rank: p.Rank, Scale: p.Scale}, ok
+	l := decoder.LoRA{A: p.A, B: p.B, Rank: p.Rank, Scale: p.Scale}
+	if p.Magnitude != nil {
+		l.DoRA = &decoder.DoRA{Magnitude: p.Magnitude, Squares: p.Squares, Gain: p.gain}
+	}
+	return l, ok
 }
 
 // Params is the number of weights in the adapter.
 func (a *Adapter) Params() int64 {
 	var n int64
 	for _, p := range a.Pairs {
-		n += int64(len(p.A) + len(p.B))
+		n += int64(len(p.A) + len(p.B) + len(p.Magnitude))
 	}
 	return n
 }
@@ -81,6 +89,11 @@ func Read(dir string) (*Adapter, error) {
 // take adds one stored tensor.
 func (a *Adapter) take(f *safetensors.File, t safetensors.Tensor) error {
 	name := strings.TrimPrefix(t.Name, prefix)
+	for _, suffix := range []string{suffixM, suffixMOld} {
+		if module, ok := strings.CutSuffix(name, suffix); ok {
+			return a.takeMagnitude(f, t, module)
+		}
+	}
 	module, isA := strings.CutSuffix(name, suffixA)
 	if !isA {
 		var isB bool
@@ -91,13 +104,9 @@ func (a *Adapter) take(f *safetensors.File, t safetensors.Tensor) error {
 	if len(t.Shape) != 2 || t.Shape[0] < 1 || t.Shape[1] < 1 {
 		return fmt.Errorf("tensor %s has shape %v, want a matrix", t.Name, t.Shape)
 	}
-	data, err := f.Read(t)
+	x, err := floats(f, t)
 	if err != nil {
-		return fmt.Errorf("tensor %s: %w", t.Name, err)
-	}
-	x := make([]float32, t.Elements())
-	if err := tensor.Decode(x, t.DType, data); err != nil {
-		return fmt.Errorf("tensor %s: %w", t.Name, err)
+		return err
 	}
 	p := a.Pairs[module]
 	rank := t.Shape[1]
@@ -117,6 +126,33 @@ func (a *Adapter) take(f *safetensors.File, t safetensors.Tensor) error {
 	return nil
 }
 
+// takeMagnitude adds the magnitudes of a module.
+func (a *Adapter) takeMagnitude(f *safetensors.File, t safetensors.Tensor, module string) (err error) {
+	if !a.Config.DoRA {
+		return fmt.Errorf("tensor %s is of DoRA, which %s does not say this is", t.Name, ConfigFile)
+	}
+	if len(t.Shape) != 1 || t.Shape[0] < 1 {
+		return fmt.Errorf("tensor %s has shape %v, want a vector", t.Name, t.Shape)
+	}
+	p := a.Pairs[module]
+	p.Magnitude, err = floats(f, t)
+	a.Pairs[module] = p
+	return err
+}
+
+// floats reads a tensor.
+func floats(f *safetensors.File, t safetensors.Tensor) ([]float32, error) {
+	data, err := f.Read(t)
+	if err != nil {
+		return nil, fmt.Errorf("tensor %s: %w", t.Name, err)
+	}
+	x := make([]float32, t.Elements())
+	if err := tensor.Decode(x, t.DType, data); err != nil {
+		return nil, fmt.Errorf("tensor %s: %w", t.Name, err)
+	}
+	return x, nil
+}
+
 // complete checks that pairs are whole and gives them their factors.
 func (a *Adapter) complete() error {
 	if len(a.Pairs) == 0 {
@@ -126,6 +162,9 @@ func (a *Adapter) complete() error {
 		p := a.Pairs[module]
 		if p.A == nil || p.B == nil {
 			return fmt.Errorf("%s: module %s has only one of lora_A and lora_B", WeightsFile, module)
+		}
+		if a.Config.DoRA && len(p.Magnitude) != p.Out {
+			return fmt.Errorf("%s: module %s has %d magnitudes of DoRA, want %d", WeightsFile, module, len(p.Magnitude), p.Out)
 		}
 		rank, scale := a.Config.For(module)
 		if rank != p.Rank {

@@ -39,6 +39,8 @@ type Config struct {
 	Alpha float64
 	// RSLoRA scales by alpha/√rank instead of alpha/rank.
 	RSLoRA bool
+	// DoRA learns the lengths of the rows of W + s·B·A apart from their directions.
+	DoRA bool
 	// RankPattern and AlphaPattern override Rank and Alpha for the modules whose
 	// path they match, as PEFT's regular expressions.
 	RankPattern  map[string]int
@@ -47,6 +49,9 @@ type Config struct {
 	Dropout float64
 	// Targets are the names of the adapted modules, as the file lists them.
 	Targets []string
+	// FanInFanOut says that the files of the base hold the adapted weights as
+	// [in, out], as those of GPT-2 do. A and B are the same either way.
+	FanInFanOut bool
 	// BaseModel is the repository of the base model, or empty.
 	BaseModel string
 }
@@ -120,8 +125,9 @@ func ParseConfig(text []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		Rank: 8, Alpha: 8, RSLoRA: raw.RSLoRA,
+		Rank: 8, Alpha: 8, RSLoRA: raw.RSLoRA, DoRA: raw.DoRA,
 		RankPattern: raw.RankPattern, AlphaPattern: raw.AlphaPattern, Dropout: raw.Dropout,
+		FanInFanOut: raw.FanInFanOut,
 	}
 	if raw.Rank != nil {
 		c.Rank = *raw.Rank
@@ -159,10 +165,6 @@ func (r rawConfig) refuse() error {
 	switch {
 	case r.PEFTType != "LORA":
 		return fmt.Errorf("peft_type is %q, want \"LORA\"", r.PEFTType)
-	case r.DoRA:
-		return fmt.Errorf("use_dora: true is not supported")
-	case r.FanInFanOut:
-		return fmt.Errorf("fan_in_fan_out: true is not supported")
 	case r.Bias != "" && r.Bias != "none":
 		return fmt.Errorf("bias %q is not supported: want \"none\"", r.Bias)
 	case len(r.ModulesToSave) > 0:

@@ -17,6 +17,7 @@ type Spec struct {
 	RSLoRA       bool
 	RankPattern  map[string]int
 	AlphaPattern map[string]float64
+	DoRA         bool
 	// Dropout is recorded in the configuration.
 	Dropout float64
 }
@@ -41,9 +42,10 @@ func (s Spec) Plan(c decoder.Config) (*Design, error) {
 		return nil, blame(field, "%w", err)
 	}
 	d := &Design{Config: Config{
-		Rank: s.Rank, Alpha: s.Alpha, RSLoRA: s.RSLoRA,
+		Rank: s.Rank, Alpha: s.Alpha, RSLoRA: s.RSLoRA, DoRA: s.DoRA,
 		RankPattern: s.RankPattern, AlphaPattern: s.AlphaPattern, Targets: s.names(modules),
-		Dropout: s.Dropout,
+		Dropout:     s.Dropout,
+		FanInFanOut: slices.ContainsFunc(modules, func(m decoder.Module) bool { return m.Transposed }),
 	}}
 	if err := s.patterns(modules); err != nil {
 		return nil, err
@@ -110,6 +112,9 @@ func (d *Design) Params() int64 {
 	var n int64
 	for _, t := range d.Targets {
 		n += int64(t.Rank) * int64(t.In+t.Out)
+		if d.Config.DoRA {
+			n += int64(t.Out)
+		}
 	}
 	return n
 }
@@ -118,10 +123,14 @@ func (d *Design) Params() int64 {
 func (d *Design) New() *Adapter {
 	a := &Adapter{Config: d.Config, Pairs: map[string]Pair{}}
 	for _, t := range d.Targets {
-		a.Pairs[t.Path] = Pair{
+		p := Pair{
 			A: make([]float32, t.Rank*t.In), B: make([]float32, t.Out*t.Rank),
 			In: t.In, Out: t.Out, Rank: t.Rank, Scale: t.Scale,
 		}
+		if d.Config.DoRA {
+			p.Magnitude = make([]float32, t.Out)
+		}
+		a.Pairs[t.Path] = p
 	}
 	return a
 }

@@ -153,9 +153,7 @@ func TestConfigPatterns(t *testing.T) {
 
 func TestConfigRefuses(t *testing.T) {
 	for extra, want := range map[string]string{
-		`"use_dora": true`:                        "use_dora",
 		`"bias": "all"`:                           "bias",
-		`"fan_in_fan_out": true`:                  "fan_in_fan_out",
 		`"modules_to_save": ["lm_head"]`:          "modules_to_save",
 		`"layer_replication": [[0, 4]]`:           "layer_replication",
 		`"alora_invocation_tokens": [1]`:          "alora_invocation_tokens",
@@ -189,12 +187,13 @@ func TestReadRefuses(t *testing.T) {
 	}
 	const q = "base_model.model.model.layers.0.self_attn.q_proj"
 	for want, specs := range map[string][]safetensors.Spec{
-		"no LoRA weights":  {},
-		"only one of":      {spec(q+suffixA, 4, 8)},
-		"ranks":            {spec(q+suffixA, 4, 8), spec(q+suffixB, 8, 3)},
-		"want a matrix":    {spec(q+suffixA, 4, 8, 1)},
-		"neither a lora_A": {spec(q+".lora_magnitude_vector", 4)},
-		"rank 2 in":        {spec(q+suffixA, 2, 8), spec(q+suffixB, 8, 2)},
+		"no LoRA weights":                        {},
+		"only one of":                            {spec(q+suffixA, 4, 8)},
+		"ranks":                                  {spec(q+suffixA, 4, 8), spec(q+suffixB, 8, 3)},
+		"want a matrix":                          {spec(q+suffixA, 4, 8, 1)},
+		"neither a lora_A":                       {spec(q+".lora_C", 4)},
+		"which adapter_config.json does not say": {spec(q+suffixM, 4)},
+		"rank 2 in":                              {spec(q+suffixA, 2, 8), spec(q+suffixB, 8, 2)},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(`{"peft_type": "LORA", "r": 4}`), 0o644); err != nil {
@@ -257,6 +256,12 @@ func logits(t *testing.T, dir string, a *Adapter) []float32 {
 			t.Fatal(err)
 		}
 	}
+	return scores(t, m)
+}
+
+// scores are the logits of a fixed text.
+func scores(t *testing.T, m *decoder.Model) []float32 {
+	t.Helper()
 	b, err := decoder.NewBatch(m.Config, []int32{1, 5, 9, 3, 30, 7}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -574,4 +579,65 @@ func FuzzParseConfig(f *testing.F) {
 			t.Errorf("rank %d, scale %v", rank, scale)
 		}
 	})
+}
+
+// withDoRA gives an adapter magnitudes near the lengths of rows of 1.
+func withDoRA(a *Adapter) *Adapter {
+	r := rand.New(rand.NewPCG(9, 9))
+	a.Config.DoRA = true
+	for _, path := range a.Modules() {
+		p := a.Pairs[path]
+		p.Magnitude = make([]float32, p.Out)
+		for i := range p.Magnitude {
+			p.Magnitude[i] = 1 + 2*r.Float32()
+		}
+		a.Pairs[path] = p
+	}
+	return a
+}
+
+// TestDoRA writes, reads, merges and computes with an adapter of DoRA.
+func TestDoRA(t *testing.T) {
+	for _, stored := range []tensor.DType{tensor.F32, tensor.BF16} {
+		dir, c := model(t, stored)
+		out := t.TempDir()
+		if err := withDoRA(adapter(t, c, "q_proj", "down_proj")).Write(out, Card{}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := decoder.Load(dir, 1, decoder.Infer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Attach(m, dir, 2); err != nil {
+			t.Fatal(err)
+		}
+		fixed := scores(t, m)
+		if d := distance(fixed, logits(t, merge(t, dir, c, a, MergeOptions{DType: tensor.F32, Threads: 2}), nil)); d > 1e-4 {
+			t.Errorf("%s: merged logits are off by %g", stored, d)
+		}
+		if d := distance(fixed, logits(t, dir, nil)); d < 0.1 {
+			t.Errorf("%s: the adapter changes logits by only %g", stored, d)
+		}
+		// While it is trained, the lengths of rows are computed in the forward pass.
+		if a, err = Read(out); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Measure(c, dir, 1); err != nil {
+			t.Fatal(err)
+		}
+		if d := distance(fixed, logits(t, dir, a)); d > 1e-4 {
+			t.Errorf("%s: logits in training are off by %g", stored, d)
+		}
+		a.StartMagnitudes()
+		for _, p := range a.Pairs {
+			clear(p.B)
+		}
+		if d := distance(logits(t, dir, a), logits(t, dir, nil)); d > 1e-4 {
+			t.Errorf("%s: logits at the start of training are off by %g", stored, d)
+		}
+	}
 }

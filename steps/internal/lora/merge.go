@@ -42,13 +42,16 @@ type MergeOptions struct {
 // Weights of the base that are stored in few bits are dequantized. The adapter
 // must fit (Check).
 func Merge(ctx context.Context, c decoder.Config, base *weights.Dir, a *Adapter, dir string, opt MergeOptions) error {
-	m := merger{base: base, a: a, opt: opt, round: map[string]bool{}}
+	m, err := newMerger(c, base, a, opt)
+	if err != nil {
+		return err
+	}
 	if opt.Round != nil {
 		if !slices.Contains([]string{quant.NF4, quant.FP4, quant.Q8}, opt.Round.Scheme) {
 			return fmt.Errorf("the adapter was trained on weights quantized as %q, which pipe cannot reproduce", opt.Round.Scheme)
 		}
-		for _, mod := range c.Modules() {
-			m.round[mod.Path] = !skipped(mod.Path, opt.Round.Skip)
+		for _, path := range m.module {
+			m.round[path] = !skipped(path, opt.Round.Skip)
 		}
 	}
 	specs, err := m.specs()
@@ -76,10 +79,21 @@ func skipped(path string, skip []string) bool {
 
 // merger carries one merge.
 type merger struct {
-	base  *weights.Dir
-	a     *Adapter
-	opt   MergeOptions
-	round map[string]bool // module → its dense weight is quantized and back
+	c      decoder.Config
+	base   decoder.Files
+	a      *Adapter
+	opt    MergeOptions
+	module map[string]string // weight's name → module, of every linear
+	round  map[string]bool   // module → its dense weight is quantized and back
+}
+
+func newMerger(c decoder.Config, base *weights.Dir, a *Adapter, opt MergeOptions) (*merger, error) {
+	files, err := c.Oriented(base)
+	m := &merger{c: c, base: files, a: a, opt: opt, module: map[string]string{}, round: map[string]bool{}}
+	for _, mod := range c.Modules() {
+		m.module[mod.Tensor] = mod.Path
+	}
+	return m, err
 }
 
 // specs lists the merged tensors. Tensors that are not floating point keep
@@ -95,7 +109,7 @@ func (m *merger) specs() ([]safetensors.Spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := safetensors.Spec{Name: name, DType: m.opt.DType, Shape: shape}
+		s := safetensors.Spec{Name: name, DType: m.opt.DType, Shape: m.c.FileShape(decoder.Tensor{Name: name, Shape: shape})}
 		if !float(string(stored)) {
 			s.DType = tensor.DType(stored)
 		}
@@ -149,20 +163,23 @@ func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	module, isWeight := strings.CutSuffix(s.Name, ".weight")
+	module := m.module[s.Name]
 	pair, adapted := m.a.Pairs[module]
-	adapted = adapted && isWeight
-	round := m.round[module] && isWeight && !few(string(stored))
+	round := m.round[module] && !few(string(stored))
 	if !adapted && !round && tensor.DType(stored) == s.DType {
-		_, raw, err := m.base.Stored(s.Name)
+		_, raw, err := m.base.Dir.Stored(s.Name)
 		return raw, err
 	}
 	x, err := m.base.F32(s.Name)
 	if err != nil {
 		return nil, err
 	}
+	shape, err := m.base.Shape(s.Name)
+	if err != nil {
+		return nil, err
+	}
 	if round {
-		q, err := quant.Quantize(m.opt.Threads, x, s.Shape, quant.Options{
+		q, err := quant.Quantize(m.opt.Threads, x, shape, quant.Options{
 			Scheme: m.opt.Round.Scheme, BlockSize: m.opt.Round.BlockSize, DoubleQuant: m.opt.Round.DoubleQuant, DType: tensor.DType(stored),
 		})
 		if err != nil {
@@ -171,9 +188,10 @@ func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
 		quant.Dequantize(m.opt.Threads, q, x)
 	}
 	if adapted {
-		for i, d := range pair.Delta(m.opt.Threads) {
-			x[i] += d
-		}
+		pair.addTo(m.opt.Threads, x)
+	}
+	if m.c.Transposed(s.Name) {
+		x = decoder.Transpose(x, shape[0], shape[1])
 	}
 	raw := make([]byte, size(s))
 	return raw, tensor.Encode(raw, s.DType, x)

@@ -72,9 +72,9 @@ func (d decimal) MarshalJSON() ([]byte, error) {
 func (a *Adapter) writeConfig(dir string) error {
 	c := a.Config
 	w := writtenConfig{
-		AlphaPattern: c.AlphaPattern, Bias: "none", InferenceMode: true, Init: true,
+		AlphaPattern: c.AlphaPattern, Bias: "none", FanInFanOut: c.FanInFanOut, InferenceMode: true, Init: true,
 		Alpha: c.Alpha, Dropout: decimal(c.Dropout), PEFTType: "LORA", Rank: c.Rank,
-		RankPattern: c.RankPattern, Targets: c.Targets, TaskType: "CAUSAL_LM", RSLoRA: c.RSLoRA,
+		RankPattern: c.RankPattern, Targets: c.Targets, TaskType: "CAUSAL_LM", RSLoRA: c.RSLoRA, DoRA: c.DoRA,
 	}
 	if w.AlphaPattern == nil {
 		w.AlphaPattern = map[string]float64{}
@@ -95,7 +95,7 @@ func (a *Adapter) writeConfig(dir string) error {
 	return os.WriteFile(filepath.Join(dir, ConfigFile), buf.Bytes(), 0o644)
 }
 
-// writeWeights stores A and B of every module as float32.
+// writeWeights stores A, B and magnitudes of every module as float32.
 func (a *Adapter) writeWeights(dir string) error {
 	data := map[string][]float32{}
 	var specs []safetensors.Spec
@@ -106,6 +106,10 @@ func (a *Adapter) writeWeights(dir string) error {
 		specs = append(specs,
 			safetensors.Spec{Name: nameA, DType: tensor.F32, Shape: []int{p.Rank, p.In}},
 			safetensors.Spec{Name: nameB, DType: tensor.F32, Shape: []int{p.Out, p.Rank}})
+		if p.Magnitude != nil {
+			data[prefix+module+suffixM] = p.Magnitude
+			specs = append(specs, safetensors.Spec{Name: prefix + module + suffixM, DType: tensor.F32, Shape: []int{p.Out}})
+		}
 	}
 	w, err := safetensors.Create(filepath.Join(dir, WeightsFile), specs, safetensors.PyTorch())
 	if err != nil {
