@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/kernel"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
@@ -19,17 +20,24 @@ import (
 const maxGuarded = 1000
 
 // A guard finds a training that diverges: the mean loss of the last so many
-// updates is factor times that of the first so many, or times 1 nat if that was
-// less, and it rises: the later half of them is above the earlier half. Small
-// batches make losses jump and easy data begins with losses near 0, so neither
-// a single loss nor a ratio of small ones says anything.
+// updates rises, the later half of them being above the earlier half, and is
+// factor times
+//
+//   - the mean of the first so many, or 1 nat if that is less; or
+//   - the loss of a uniform guess, or the first loss if that is more: a training
+//     that runs away at once has no better beginning.
+//
+// Small batches make losses jump and easy data begins with losses near 0, so
+// neither a single loss nor a ratio of small ones says anything.
 type guard struct {
 	limit       Divergence
+	guess       float64 // loss of a uniform guess
 	first, last []float64
+	seen        int
 }
 
-func newGuard(d *Divergence) *guard {
-	g := &guard{limit: Divergence{Factor: 3, Updates: 20}}
+func newGuard(d *Divergence, vocabulary int) *guard {
+	g := &guard{limit: Divergence{Factor: 3, Updates: 20}, guess: kernel.Log64(float64(vocabulary))}
 	if d != nil {
 		g.limit = *d
 	}
@@ -39,21 +47,30 @@ func newGuard(d *Divergence) *guard {
 // add takes the loss of the next update and says that training diverges.
 func (g *guard) add(loss float64) bool {
 	n := g.limit.Updates
+	g.seen++
 	if len(g.first) < n {
 		g.first = append(g.first, loss)
-		return false
 	}
 	if len(g.last) == n {
 		g.last = append(g.last[:0], g.last[1:]...)
 	}
 	g.last = append(g.last, loss)
-	return g.limit.Factor > 0 && len(g.last) == n &&
-		mean(g.last) > g.limit.Factor*max(1, mean(g.first)) && mean(g.last[n/2:]) > mean(g.last[:n/2])
+	return g.limit.Factor > 0 && len(g.last) == n && mean(g.last) > float64(g.limit.Factor*g.usual()) &&
+		mean(g.last[n/2:]) > mean(g.last[:n/2])
+}
+
+// usual is the loss that is no sign of trouble.
+func (g *guard) usual() float64 {
+	usual := max(g.guess, g.first[0])
+	if g.seen >= 2*g.limit.Updates {
+		usual = min(usual, max(1, mean(g.first)))
+	}
+	return usual
 }
 
 // replay takes the losses that a log of updates holds.
 func (g *guard) replay(log []byte) error {
-	g.first, g.last = nil, nil
+	g.first, g.last, g.seen = nil, nil, 0
 	for line := range slices.Values(splitLines(log)) {
 		var l struct {
 			Loss *float64 `json:"loss"`

@@ -108,7 +108,7 @@ func (tr *trainer) reset() error {
 	if tr.opt, err = optim.New(tr.p.optimizer(), l); err != nil {
 		return err
 	}
-	tr.done, tr.validated, tr.standing, tr.log, tr.guard = 0, 0, standing{}, nil, newGuard(tr.p.Divergence)
+	tr.done, tr.validated, tr.standing, tr.log, tr.guard = 0, 0, standing{}, nil, newGuard(tr.p.Divergence, tr.cfg.VocabSize)
 	if err := tr.weights.initialise(); err != nil {
 		return err
 	}
@@ -185,8 +185,8 @@ func (tr *trainer) update(ctx context.Context) error {
 	}
 	if tr.guard.add(loss) {
 		g := tr.guard
-		return diverged("up to update %d the mean loss of %d updates is %.4g and rises; over the first so many it was %.4g",
-			tr.done+1, g.limit.Updates, mean(g.last), mean(g.first))
+		return diverged("up to update %d the mean loss of %d updates is %.4g and rises, with %.4g at first and %.4g for a uniform guess",
+			tr.done+1, g.limit.Updates, mean(g.last), g.first[0], g.guess)
 	}
 	rate := tr.schedule.Rate(tr.done)
 	tr.opt.Update(tr.task.Threads, rate, tr.net.params, grads)
