@@ -118,7 +118,7 @@ func (c bf16Case) check(t *testing.T, fill, fillC func() float32) {
 
 // everyBF16Tile is all tiles, those for few rows too.
 func everyBF16Tile() (tiles []*BF16Tile) {
-	for _, t := range append([]*BF16Tile{WholeBF16()}, BF16Tiles()...) {
+	for _, t := range BF16Tiles() {
 		tiles = append(tiles, t)
 		if t.Row != nil && !slices.ContainsFunc(tiles, func(o *BF16Tile) bool { return o.Name == t.Row.Name }) {
 			tiles = append(tiles, t.Row)
@@ -132,9 +132,9 @@ func TestBF16TilesEqualDefinition(t *testing.T) {
 	for _, tile := range everyBF16Tile() {
 		for name, fill := range bf16Fills() {
 			t.Run(tile.Name+"/"+name, func(t *testing.T) {
-				for _, k := range []int{1, 2, 7, 8, 16, 31, 32, 33, 48, 64, 200} {
+				for _, k := range []int{1, 8, 15, 31, 32, 49, 72} {
 					for _, c := range []bf16Case{
-						{tile, 1, k, tile.NR, false}, {tile, 2, k, tile.NR + 5, true}, {tile, 3, k, 2 * tile.NR, k%2 == 0},
+						{tile, 1, k, tile.NR, k%2 == 0}, {tile, 2, k, tile.NR + 5, k%2 == 1},
 					} {
 						c.check(t, func() float32 { return fill(r) }, func() float32 { return math.Float32frombits(math.Float32bits(fill(r)) ^ r.Uint32()&0xffff) })
 					}
