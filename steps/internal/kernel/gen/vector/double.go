@@ -7,8 +7,23 @@ import "fmt"
 // pair says whether a step's float64s take two registers.
 func (g *gen) pair() bool { return g.form == sums && !g.z }
 
+// lane is the register of a sum: the second half of eight elements has its own, on arm64.
+func (g *gen) lane(d int) int {
+	if g.arm && g.half == 1 {
+		return d + armFirst
+	}
+	return d
+}
+
 // widen converts the float32s of register f to float64s in d (and d+1), which f is not.
 func (g *gen) widen(f, d int) {
+	if g.arm {
+		g.armOp("FCVTL", f, d)
+		if g.pair() {
+			g.armOp("FCVTL2", f, d+1)
+		}
+		return
+	}
 	if g.pair() {
 		g.p("\tVEXTRACTF128 $1, Y%d, X%d\n\tVCVTPS2PD X%d, Y%d\n\tVCVTPS2PD X%d, Y%d", f, d+1, d+1, d+1, f, d)
 		return
@@ -20,7 +35,7 @@ func (g *gen) widen(f, d int) {
 // register f.
 func (g *gen) widenFrom(name string, f, d int) {
 	switch {
-	case g.masked:
+	case g.masked || g.arm:
 		g.load(name, f)
 		g.widen(f, d)
 	case g.pair():
@@ -32,6 +47,10 @@ func (g *gen) widenFrom(name string, f, d int) {
 
 // narrow rounds the float64s of d, in the form doubles, to float32s in f.
 func (g *gen) narrow(d, f int) {
+	if g.arm {
+		g.armOp("FCVTN", d, f)
+		return
+	}
 	name := "VCVTPD2PSY"
 	if g.z {
 		name = "VCVTPD2PS"
@@ -46,6 +65,14 @@ func (g *gen) dop(name string, operands ...any) {
 		n = 2
 	}
 	for i := range n {
+		if g.arm {
+			var regs []int
+			for _, o := range operands {
+				regs = append(regs, o.(int)+i)
+			}
+			g.armOp(name, regs...)
+			continue
+		}
 		text := ""
 		for j, o := range operands {
 			if j > 0 {
@@ -62,6 +89,12 @@ func (g *gen) dop(name string, operands ...any) {
 
 // zero clears the lanes of a sum.
 func (g *gen) zero(d int) {
+	if g.arm {
+		for _, r := range []int{d, d + 1, d + armFirst, d + 1 + armFirst} {
+			g.armOp("EOR", r, r, r)
+		}
+		return
+	}
 	g.p("\tVXORPS X%d, X%d, X%d", d, d, d)
 	if !g.z {
 		g.p("\tVXORPS X%d, X%d, X%d", d+1, d+1, d+1)
@@ -70,6 +103,12 @@ func (g *gen) zero(d int) {
 
 // spill stores the eight lanes of a sum at an offset from a pointer.
 func (g *gen) spill(d int, name string, offset int) {
+	if g.arm {
+		for i, r := range []int{d, d + 1, d + armFirst, d + 1 + armFirst} {
+			g.p("\tFMOVQ F%d, %d(%s)", r, offset+16*i, g.ptr[name])
+		}
+		return
+	}
 	if g.z {
 		g.p("\tVMOVUPD Z%d, %d(%s)", d, offset, g.ptr[name])
 		return

@@ -13,8 +13,16 @@ func exps() topic {
 			},
 		},
 		{
-			name: "expSum", params: params(pointer("sum", "lanes"), slice("x"), slice("dst"), scalar("sub", 14)),
-			start: func(g *gen) { g.zero(10) },
+			name: "expSum", lanes: true, params: params(pointer("sum", "lanes"), slice("x"), slice("dst"), scalar("sub", 14)),
+			start: func(g *gen) {
+				if g.arm {
+					for i := range 4 {
+						g.armOp("EOR", 10+i, 10+i, 10+i)
+					}
+					return
+				}
+				g.zero(10)
+			},
 			body: func(g *gen) {
 				g.load("x", 0)
 				g.op("VSUBPS", 14, 0, 0)
@@ -23,8 +31,16 @@ func exps() topic {
 				g.keep(4)
 				g.sumLanes()
 			},
-			fold:   func(g *gen) { g.p("\tVEXTRACTF64X4 $1, Z10, Y11") },
-			finish: func(g *gen) { g.spill(10, "sum", 0) },
+			fold: func(g *gen) { g.p("\tVEXTRACTF64X4 $1, Z10, Y11") },
+			finish: func(g *gen) {
+				if g.arm {
+					for i := range 4 {
+						g.p("\tFMOVQ F%d, %d(%s)", 10+i, 16*i, g.ptr["sum"])
+					}
+					return
+				}
+				g.spill(10, "sum", 0)
+			},
 		},
 		{
 			name: "sigmoid", params: params(slice("x"), slice("dst")),
@@ -66,6 +82,14 @@ func exps() topic {
 
 // sumLanes adds the float32s of register 4 to the lanes in 10 and 11, or in Z10.
 func (g *gen) sumLanes() {
+	if g.arm {
+		g.armOp("FCVTL", 4, 0)
+		g.armOp("FCVTL2", 4, 1)
+		for i := range 2 {
+			g.armOp("VADDPD", i, 10+2*g.half+i, 10+2*g.half+i)
+		}
+		return
+	}
 	if g.z {
 		g.p("\tVCVTPS2PD Y4, Z0\n\tVEXTRACTF64X4 $1, Z4, Y1\n\tVADDPD Z0, Z10, Z10\n\tVCVTPS2PD Y1, Z1\n\tVADDPD Z1, Z10, Z10")
 		return

@@ -19,6 +19,8 @@ type kernel struct {
 	name   string
 	form   form
 	params []param
+	// lanes says that a kernel of the form floats has sums in eight lanes.
+	lanes bool
 	// whole leaves the elements after the last eight to the caller.
 	whole bool
 	// start fills registers before the loop, body does one step, fold makes the state of a Z loop that of a Y loop,
@@ -82,6 +84,10 @@ type gen struct {
 	z         bool   // with AVX-512
 	masked    bool   // under the mask
 	fr, dr    string // X, Y or Z: registers of float32s, of float64s
+
+	arm  bool     // for arm64
+	half int      // of eight elements, on arm64
+	used []string // the kernel's constants, on arm64
 }
 
 func (g *gen) p(format string, args ...any) { fmt.Fprintf(&g.b, format+"\n", args...) }

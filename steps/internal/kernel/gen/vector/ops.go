@@ -13,6 +13,10 @@ func (g *gen) r(i int) string { return fmt.Sprintf("%s%d", g.fr, i) }
 // op writes an instruction. Its operands, in Go's order, the last being written, are registers by number, constants by
 // name, or operands as they stand.
 func (g *gen) op(name string, operands ...any) {
+	if g.arm {
+		g.armTranslate(name, operands...)
+		return
+	}
 	var s []string
 	for _, o := range operands {
 		switch o := o.(type) {
@@ -38,6 +42,9 @@ func (g *gen) op(name string, operands ...any) {
 
 // at is the operand of elements from the index on, of size bytes each, plus an offset in bytes.
 func (g *gen) at(name string, size, offset int) string {
+	if g.arm {
+		return "(" + g.ptr[name] + ")"
+	}
 	at := fmt.Sprintf("(%s)(BX*%d)", g.ptr[name], size)
 	if offset != 0 {
 		return fmt.Sprintf("%d%s", offset, at)
@@ -47,6 +54,10 @@ func (g *gen) at(name string, size, offset int) string {
 
 // load reads elements of a slice of float32s to a register; those that the mask leaves out are 0.
 func (g *gen) load(name string, reg int) {
+	if g.arm {
+		g.p("\tVLD1 %s, [V%d.%s]", g.armAt(name), reg, g.armShape())
+		return
+	}
 	if g.masked {
 		g.op("VMASKMOVPS", g.at(name, 4, 0), maskReg, reg)
 		return
@@ -56,6 +67,10 @@ func (g *gen) load(name string, reg int) {
 
 // store writes a register to elements of a slice of float32s.
 func (g *gen) store(reg int, name string) {
+	if g.arm {
+		g.p("\tVST1 [V%d.%s], %s", reg, g.armShape(), g.armAt(name))
+		return
+	}
 	if g.masked {
 		g.op("VMASKMOVPS", reg, maskReg, g.at(name, 4, 0))
 		return
@@ -65,6 +80,12 @@ func (g *gen) store(reg int, name string) {
 
 // blend sets dst to neg where sel has its sign set, to pos elsewhere.
 func (g *gen) blend(sel, neg, pos, dst int) {
+	if g.arm {
+		g.op("VPSRAD", "$31", sel, armSelect)
+		g.armOp("BSL", pos, neg, armSelect)
+		g.op("VMOVAPS", armSelect, dst)
+		return
+	}
 	if g.fr == "Z" {
 		g.op("VPTESTMD", "sign", sel, "K1")
 		g.p("\tVBLENDMPS Z%d, Z%d, K1, Z%d", neg, pos, dst)

@@ -10,7 +10,7 @@ func reductions() topic {
 			name: "sum64", form: sums, params: params(sum, slice("x")), start: start, finish: finish,
 			body: func(g *gen) {
 				g.widenFrom("x", 6, 0)
-				g.dop("VADDPD", 0, 12, 12)
+				g.dop("VADDPD", 0, g.lane(12), g.lane(12))
 			},
 		},
 		{
@@ -19,7 +19,7 @@ func reductions() topic {
 				g.widenFrom("a", 6, 0)
 				g.widenFrom("b", 6, 2)
 				g.dop("VMULPD", 2, 0, 0)
-				g.dop("VADDPD", 0, 12, 12)
+				g.dop("VADDPD", 0, g.lane(12), g.lane(12))
 			},
 		},
 		{
@@ -30,7 +30,7 @@ func reductions() topic {
 				g.keep(6)
 				g.widen(6, 0)
 				g.dop("VMULPD", 0, 0, 0)
-				g.dop("VADDPD", 0, 12, 12)
+				g.dop("VADDPD", 0, g.lane(12), g.lane(12))
 			},
 		},
 		{
@@ -42,7 +42,7 @@ func reductions() topic {
 				g.widen(6, 0)
 				g.widenFrom("x", 6, 2)
 				g.dop("VMULPD", 2, 0, 0)
-				g.dop("VADDPD", 0, 12, 12)
+				g.dop("VADDPD", 0, g.lane(12), g.lane(12))
 			},
 		},
 		{
@@ -62,9 +62,9 @@ func reductions() topic {
 				g.keep(7)
 				g.widen(6, 0)
 				g.widen(7, 2)
-				g.dop("VADDPD", 0, 12, 12)
+				g.dop("VADDPD", 0, g.lane(12), g.lane(12))
 				g.dop("VMULPD", 2, 0, 0)
-				g.dop("VADDPD", 0, 10, 10)
+				g.dop("VADDPD", 0, g.lane(10), g.lane(10))
 			},
 			finish: func(g *gen) {
 				g.spill(12, "sums", 0)
@@ -79,10 +79,21 @@ func reductions() topic {
 				if g.masked {
 					g.op("VBLENDVPS", maskReg, 0, 9, 0)
 				}
+				if g.arm {
+					g.armOp("FCMGT", 9, 0, 1)
+					g.armOp("BSL", 9, 0, 1)
+					g.op("VMOVAPS", 1, 9)
+					return
+				}
 				g.op("VMAXPS", 9, 0, 9) // a NaN in x leaves 9
 			},
 			fold: func(g *gen) { g.p("\tVEXTRACTF64X4 $1, Z9, Y0\n\tVMAXPS Y9, Y0, Y9") },
 			finish: func(g *gen) {
+				if g.arm {
+					g.armOp("FMAXV", 9, 9)
+					g.p("\tFMOVS F9, (%s)", g.ptr["best"])
+					return
+				}
 				g.p("\tVEXTRACTF128 $1, Y9, X0\n\tVMAXPS X9, X0, X9")
 				g.p("\tVPERMILPS $0x4e, X9, X0\n\tVMAXPS X9, X0, X9\n\tVPERMILPS $0xb1, X9, X0\n\tVMAXPS X9, X0, X9")
 				g.p("\tVMOVSS X9, (%s)", g.ptr["best"])

@@ -9,6 +9,10 @@ func wides() topic {
 			params: params(pointer("k", "[8]float64"), slice("p"), slice("g"), slice("m"), slice("v")),
 			start: func(g *gen) {
 				for i := range 8 {
+					if g.arm {
+						g.p("\tFMOVD %d(%s), F%d\n\tVDUP V%d.D[0], V%d.D2", 8*i, g.ptr["k"], 7+i, 7+i, 7+i)
+						continue
+					}
 					g.p("\tVBROADCASTSD %d(%s), %s%d", 8*i, g.ptr["k"], g.dr, 7+i)
 				}
 			},
@@ -105,6 +109,12 @@ func wides() topic {
 // accumulate adds the float64s in 0 to those of a slice.
 func (g *gen) accumulate(name string) {
 	at := g.at(name, 8, 0)
+	if g.arm {
+		g.p("\tVLD1 %s, [V1.D2]", at)
+		g.dop("VADDPD", 1, 0, 0)
+		g.p("\tVST1 [V0.D2], %s", at)
+		return
+	}
 	g.dop("VADDPD", at, 0, 0)
 	g.dop("VMOVUPD", 0, at)
 }
