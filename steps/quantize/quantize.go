@@ -1,16 +1,18 @@
 // Package quantize implements the quantize step: the linear layers of a model,
-// all but the output head, become NF4, in the layout of bitsandbytes.
+// all but the output head, are stored in few bits. Dynamic quantization leaves
+// some of them in 16 bits, those whose outputs suffer most for their size.
 package quantize
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
@@ -23,20 +25,13 @@ func kind() pipeline.Kind {
 	return k
 }
 
-// Params mirrors schemas/quantize.cue.
-type Params struct {
-	Scheme      string `json:"scheme"`
-	DoubleQuant bool   `json:"doubleQuant"`
-	BlockSize   int    `json:"blockSize"`
-}
-
 func run(ctx context.Context, p Params, t *pipeline.Task) error {
-	if p.Scheme != "nf4" {
-		return &pipeline.FieldError{Field: "scheme", Err: fmt.Errorf("unknown scheme %q", p.Scheme), Hint: "nf4 is the only one"}
-	}
 	model, out := t.In["model"], t.Out["model"]
 	c, err := decoder.ReadConfig(model)
 	if err != nil {
+		return err
+	}
+	if err := p.check(c.Modules(), t.In["calibration"] != ""); err != nil {
 		return err
 	}
 	from, err := artifact.Read(model)
@@ -49,18 +44,19 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	}
 	defer w.Close()
 	if w.Quantized() || from.Quantization != nil {
-		return &pipeline.FieldError{
-			Field: "in.model", Err: errors.New("the model is already quantized"),
-			Hint: "quantize the model that it was made from",
-		}
+		return alreadyQuantized()
 	}
-	files, err := c.Oriented(w)
+	q, err := newQuantizer(c, p, t, w)
 	if err != nil {
 		return err
 	}
-	q := &quantizer{p: p, t: t, w: files, linear: linears(c)}
 	if err := q.quantize(ctx); err != nil {
 		return err
+	}
+	if p.Dynamic != nil {
+		if err := q.choose(ctx); err != nil {
+			return err
+		}
 	}
 	if err := q.write(ctx, out); err != nil {
 		return err
@@ -68,44 +64,40 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err := q.report(out); err != nil {
 		return err
 	}
-	if err := writeConfig(p, model, out, q.computeDType()); err != nil {
+	if err := q.writeConfig(model, out); err != nil {
 		return err
 	}
-	return writeProvenance(p, from, model, out)
+	return q.writeProvenance(from, model, out)
 }
 
-// skipped are the modules that stay as they are: all linears but these are quantized.
-func skipped() []string { return []string{"lm_head"} }
-
-// linears are the weights to quantize, by name, with their shapes. All are
-// quantized as [out, in], as transformers does where a model of floats stores
-// the transpose.
-func linears(c decoder.Config) map[string][]int {
-	list := map[string][]int{}
-	for _, m := range c.Modules() {
-		list[m.Tensor] = []int{m.Out, m.In}
+func alreadyQuantized() error {
+	return &pipeline.FieldError{
+		Field: "in.model", Err: errors.New("the model is already quantized"),
+		Hint: "quantize the model that it was made from",
 	}
+}
+
+// skipped are the modules that stay as they are, sorted: all linears but these
+// are quantized.
+func (q *quantizer) skipped() []string {
+	list := []string{"lm_head"}
+	for name := range q.kept {
+		list = append(list, q.linear[name].Path)
+	}
+	slices.Sort(list)
 	return list
 }
 
 // writeConfig writes config.json with the description that transformers needs
 // to load the weights, and the other side files as they are.
-func writeConfig(p Params, model, out, compute string) error {
-	err := artifact.RewriteConfig(model, out, map[string]any{"quantization_config": map[string]any{
-		"_load_in_4bit":                    true,
-		"_load_in_8bit":                    false,
-		"bnb_4bit_compute_dtype":           compute,
-		"bnb_4bit_quant_storage":           "uint8",
-		"bnb_4bit_quant_type":              p.Scheme,
-		"bnb_4bit_use_double_quant":        p.DoubleQuant,
-		"llm_int8_enable_fp32_cpu_offload": false,
-		"llm_int8_has_fp16_weight":         false,
-		"llm_int8_skip_modules":            skipped(),
-		"llm_int8_threshold":               json.Number("6.0"), // transformers insists on a float
-		"load_in_4bit":                     true,
-		"load_in_8bit":                     false,
-		"quant_method":                     "bitsandbytes",
-	}})
+func (q *quantizer) writeConfig(model, out string) error {
+	compute, ok := artifact.TorchDType(string(q.mostDType()))
+	if !ok {
+		return fmt.Errorf("the weights are of %s", q.mostDType())
+	}
+	err := artifact.RewriteConfig(model, out, map[string]any{
+		"quantization_config": quant.Config(q.p.options(""), q.skipped(), compute),
+	})
 	if err != nil {
 		return err
 	}
@@ -113,14 +105,15 @@ func writeConfig(p Params, model, out, compute string) error {
 }
 
 // writeProvenance says what the model was made of.
-func writeProvenance(p Params, from artifact.Provenance, model, out string) error {
+func (q *quantizer) writeProvenance(from artifact.Provenance, model, out string) error {
 	digest, err := artifact.Digest(model)
 	if err != nil {
 		return err
 	}
 	from.Type, from.Base = pipeline.TypeModel, digest
 	from.Quantization = &artifact.Quantization{
-		Scheme: p.Scheme, BlockSize: p.BlockSize, DoubleQuant: p.DoubleQuant, Skip: skipped(),
+		Scheme: q.p.Scheme, BlockSize: q.p.options("").BlockSize, DoubleQuant: q.p.DoubleQuant,
+		Skip: q.skipped(), SkipDType: string(q.narrowed),
 	}
 	return artifact.Write(out, from)
 }

@@ -29,11 +29,22 @@ const tinyConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","
 "max_position_embeddings":64,"rms_norm_eps":1e-5,"rope_theta":10000.0,"tie_word_embeddings":false,
 "torch_dtype":"bfloat16","hidden_act":"silu","bos_token_id":1,"eos_token_id":2}`
 
+// wideConfig has rows of whole blocks of 32 in every linear.
+func wideConfig() string {
+	return strings.Replace(tinyConfig, `"intermediate_size":40`, `"intermediate_size":96`, 1)
+}
+
 // tinyModel writes a model of tinyConfig: linears in BF16, all else in F32.
 func tinyModel(t *testing.T) string {
 	t.Helper()
+	return modelOf(t, tinyConfig, tensor.BF16)
+}
+
+// modelOf writes a model of a configuration, all but the linears in F32.
+func modelOf(t *testing.T, config string, linears tensor.DType) string {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"config.json": tinyConfig, "tokenizer_config.json": "{}"} {
+	for name, text := range map[string]string{"config.json": config, "tokenizer_config.json": "{}"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +57,7 @@ func tinyModel(t *testing.T) string {
 	for _, x := range c.Tensors() {
 		dtype := tensor.F32
 		if strings.Contains(x.Name, "_proj") {
-			dtype = tensor.BF16
+			dtype = linears
 		}
 		specs = append(specs, safetensors.Spec{Name: x.Name, DType: dtype, Shape: x.Shape})
 	}
@@ -78,10 +89,15 @@ func tinyModel(t *testing.T) string {
 // do runs the step and returns its output and what it emitted.
 func do(t *testing.T, model string, threads int, p Params) (string, []pipeline.Fact, error) {
 	t.Helper()
+	return doWith(t, map[string]string{"model": model}, threads, p)
+}
+
+func doWith(t *testing.T, in map[string]string, threads int, p Params) (string, []pipeline.Fact, error) {
+	t.Helper()
 	out := t.TempDir()
 	var facts []pipeline.Fact
 	task := &pipeline.Task{
-		In: map[string]string{"model": model}, Out: map[string]string{"model": out}, Threads: threads,
+		In: in, Out: map[string]string{"model": out}, Threads: threads,
 		Log: slog.New(slog.DiscardHandler), Emit: func(f pipeline.Fact) { facts = append(facts, f) },
 	}
 	return out, facts, run(context.Background(), p, task)
@@ -90,8 +106,8 @@ func do(t *testing.T, model string, threads int, p Params) (string, []pipeline.F
 var nf4 = Params{Scheme: "nf4", DoubleQuant: true, BlockSize: 64}
 
 func TestQuantize(t *testing.T) {
-	for _, p := range []Params{nf4, {Scheme: "nf4", BlockSize: 32}} {
-		model := tinyModel(t)
+	for _, p := range []Params{nf4, {Scheme: "nf4", BlockSize: 32}, {Scheme: "fp4", BlockSize: 128, DoubleQuant: true}, {Scheme: "q8_0"}} {
+		model := modelOf(t, wideConfig(), tensor.BF16)
 		out, facts, err := do(t, model, 2, p)
 		if err != nil {
 			t.Fatal(err)
@@ -257,8 +273,11 @@ func TestRefuses(t *testing.T) {
 	if _, _, err := do(t, out, 1, nf4); !errors.As(err, &field) || field.Field != "in.model" || !strings.Contains(err.Error(), "already quantized") {
 		t.Errorf("quantizing twice: %v", err)
 	}
-	if _, _, err := do(t, model, 1, Params{Scheme: "fp4", BlockSize: 64}); !errors.As(err, &field) || field.Field != "scheme" {
+	if _, _, err := do(t, model, 1, Params{Scheme: "int3", BlockSize: 64}); !errors.As(err, &field) || field.Field != "scheme" {
 		t.Errorf("scheme: %v", err)
+	}
+	if _, _, err := do(t, model, 1, Params{Scheme: "q8_0"}); !errors.As(err, &field) || field.Field != "scheme" || !strings.Contains(err.Error(), "rows of 40 weights") {
+		t.Errorf("rows of no whole blocks: %v", err)
 	}
 	config := strings.Replace(tinyConfig, `"intermediate_size":40`, `"intermediate_size":48`, 1)
 	if err := os.WriteFile(filepath.Join(model, "config.json"), []byte(config), 0o644); err != nil {
@@ -289,7 +308,10 @@ func TestCancelled(t *testing.T) {
 }
 
 func TestEstimate(t *testing.T) {
-	e, err := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{Inputs: map[string]fs.FS{"model": os.DirFS(tinyModel(t))}})
+	request := func(dir string) *pipeline.EstimateRequest {
+		return &pipeline.EstimateRequest{Params: json.RawMessage(doubled), Inputs: map[string]fs.FS{"model": os.DirFS(dir)}}
+	}
+	e, err := Kind.Estimate(context.Background(), request(tinyModel(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,8 +319,16 @@ func TestEstimate(t *testing.T) {
 	if want := int64(2*(2*1024+2*512+3*1280+64) + 2*48*32 + 32); e.Parameters != want || e.Memory <= resident || e.Memory > 2*resident {
 		t.Errorf("%+v, want %d parameters", e, want)
 	}
-	if _, err := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{Inputs: map[string]fs.FS{"model": os.DirFS(t.TempDir())}}); err == nil {
+	if _, err := Kind.Estimate(context.Background(), request(t.TempDir())); err == nil {
 		t.Error("a model without a configuration is estimated")
+	}
+	out, _, err := do(t, tinyModel(t), 1, nf4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var field *pipeline.FieldError
+	if _, err := Kind.Estimate(context.Background(), request(out)); !errors.As(err, &field) || field.Field != "in.model" {
+		t.Errorf("a quantized model: %v", err)
 	}
 }
 

@@ -21,6 +21,8 @@ type summary struct {
 	RMS       float64       `json:"worstRMSError"`
 	Max       float64       `json:"worstMaxError"`
 	Tensors   []tensorError `json:"tensors"`
+
+	Dynamic *dynamicSummary `json:"dynamic,omitempty"`
 }
 
 // report writes ReportFile and tells the run of it.
@@ -32,6 +34,15 @@ func (q *quantizer) report(out string) error {
 		q.t.Emit(pipeline.Metric{Name: "quantize/maxError", Value: e.Max, At: int64(i)})
 	}
 	q.t.Emit(pipeline.Metric{Name: "quantize/bitsPerParameter", Value: s.Bits})
+	if d := q.dynamic; d != nil {
+		for i, l := range d.Layers {
+			q.t.Emit(pipeline.Metric{Name: "quantize/outputError", Value: l.Error, At: int64(i)})
+			if l.Kept {
+				q.t.Log.Info(fmt.Sprintf("%s: left in 16 bits for %d bytes more, error of its outputs would be %.4f", l.Name, l.Extra, l.Error))
+			}
+		}
+		q.t.Log.Info(fmt.Sprintf("%d of %d bytes spent on layers in 16 bits", d.Used, d.Budget))
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -43,7 +54,7 @@ func (q *quantizer) report(out string) error {
 }
 
 func (q *quantizer) summary() summary {
-	s := summary{Tensors: q.errors}
+	s := summary{Tensors: q.errors, Dynamic: q.dynamic}
 	var size, kept, quantized float64
 	for _, spec := range q.specs {
 		n := float64(elements(spec))

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
-	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
@@ -18,104 +17,172 @@ import (
 )
 
 // quantizer turns one model's tensors into another's. The codes of all tensors
-// are held in memory, half a byte per weight, because a file begins with the
-// sizes of all tensors and keeps those of one dtype together.
+// are held in memory, because a file begins with the sizes of all tensors and
+// keeps those of one dtype together.
 type quantizer struct {
 	p      Params
 	t      *pipeline.Task
-	w      decoder.Files
-	linear map[string][]int
+	c      decoder.Config
+	w      *weights.Dir
+	files  decoder.Files             // w, linears as [Out, In]
+	linear map[string]decoder.Module // by the name of their weight
 
-	specs  []safetensors.Spec
-	parts  map[string][]byte // by name; tensors that are copied are not among them
-	errors []tensorError
-	dtypes map[tensor.DType]int // elements quantized, by the dtype they were stored in
+	few      map[string]quant.Tensor // by name
+	errors   []tensorError
+	dtypes   map[tensor.DType]int // elements quantized, by the dtype they were stored in
+	dynamic  *dynamicSummary      // what was chosen; nil when nothing was to be
+	kept     map[string]bool      // the linears left in 16 bits, by the name of their weight
+	narrowed tensor.DType         // what they are rounded to; "" when they stay as stored
+
+	specs []safetensors.Spec
+	parts map[string][]byte // by name; tensors that are copied are not among them
 }
 
-// quantize quantizes the linears and plans the output.
-func (q *quantizer) quantize(ctx context.Context) error {
-	q.parts, q.dtypes = map[string][]byte{}, map[tensor.DType]int{}
-	for name := range q.linear {
-		if _, err := q.w.Shape(name); err != nil {
-			return err
-		}
+func newQuantizer(c decoder.Config, p Params, t *pipeline.Task, w *weights.Dir) (*quantizer, error) {
+	q := &quantizer{
+		p: p, t: t, c: c, w: w, linear: map[string]decoder.Module{}, few: map[string]quant.Tensor{},
+		dtypes: map[tensor.DType]int{}, kept: map[string]bool{}, parts: map[string][]byte{},
 	}
-	for i, name := range q.w.Names() {
+	for _, m := range c.Modules() {
+		if _, err := w.Shape(m.Tensor); err != nil {
+			return nil, err
+		}
+		q.linear[m.Tensor] = m
+	}
+	var err error
+	q.files, err = c.Oriented(w)
+	return q, err
+}
+
+// quantize quantizes all linears.
+func (q *quantizer) quantize(ctx context.Context) error {
+	names := q.w.Names()
+	for i, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := q.add(name); err != nil {
-			return err
+		if m, ok := q.linear[name]; ok {
+			if err := q.add(name, m); err != nil {
+				return err
+			}
 		}
-		q.t.Emit(pipeline.Progress{Done: int64(i + 1), Total: int64(len(q.w.Names())), Unit: "tensors"})
+		q.t.Emit(pipeline.Progress{Done: int64(i + 1), Total: int64(len(names)), Unit: "tensors"})
 	}
 	return nil
 }
 
-// add quantizes a tensor, or plans to copy it.
-func (q *quantizer) add(name string) error {
+// add quantizes one linear.
+func (q *quantizer) add(name string, m decoder.Module) error {
 	stored, err := q.w.DType(name)
 	if err != nil {
 		return err
 	}
-	shape, err := q.w.Shape(name)
+	shape, err := q.files.Shape(name)
+	if err != nil {
+		return err
+	}
+	if want := []int{m.Out, m.In}; !slices.Equal(shape, want) {
+		return fmt.Errorf("tensor %q has shape %v, not %v as config.json says", name, shape, want)
+	}
+	values, err := q.files.F32(name)
 	if err != nil {
 		return err
 	}
 	dtype := tensor.DType(stored)
-	want, linear := q.linear[name]
-	if !linear {
-		q.specs = append(q.specs, safetensors.Spec{Name: name, DType: dtype, Shape: shape})
-		return nil
-	}
-	if !slices.Equal(shape, want) {
-		return fmt.Errorf("tensor %q has shape %v, not %v as config.json says", name, shape, want)
-	}
-	values, err := q.w.F32(name)
-	if err != nil {
-		return err
-	}
-	few, err := quant.Quantize(q.t.Threads, values, shape, quant.Options{
-		Scheme: q.p.Scheme, BlockSize: q.p.BlockSize, DoubleQuant: q.p.DoubleQuant, DType: dtype,
-	})
+	few, err := quant.Quantize(q.t.Threads, values, shape, q.p.options(dtype))
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", name, err)
 	}
-	parts, err := few.Parts()
-	if err != nil {
-		return fmt.Errorf("tensor %q: %w", name, err)
-	}
-	for _, part := range parts {
-		q.specs = append(q.specs, safetensors.Spec{Name: name + part.Suffix, DType: part.DType, Shape: part.Shape})
-		q.parts[name+part.Suffix] = part.Data
-	}
+	q.few[name] = few
 	q.dtypes[dtype] += len(values)
 	q.errors = append(q.errors, measure(q.t.Threads, name, few, values))
 	return nil
 }
 
-// computeDType is the dtype that most quantized weights had, as torch calls it.
-func (q *quantizer) computeDType() string {
+// mostDType is the dtype that most quantized weights had.
+func (q *quantizer) mostDType() tensor.DType {
 	most := tensor.F32
 	for _, d := range []tensor.DType{tensor.F16, tensor.BF16} {
 		if q.dtypes[d] > q.dtypes[most] {
 			most = d
 		}
 	}
-	name, _ := artifact.TorchDType(string(most))
-	return name
+	return most
+}
+
+// plan lists the tensors of the output.
+func (q *quantizer) plan() error {
+	for _, name := range q.w.Names() {
+		few, linear := q.few[name]
+		if !linear || q.kept[name] {
+			spec, err := q.copied(name)
+			if err != nil {
+				return err
+			}
+			q.specs = append(q.specs, spec)
+			continue
+		}
+		parts, err := few.Parts()
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", name, err)
+		}
+		for _, part := range parts {
+			q.specs = append(q.specs, safetensors.Spec{Name: name + part.Suffix, DType: part.DType, Shape: part.Shape})
+			q.parts[name+part.Suffix] = part.Data
+		}
+	}
+	return nil
+}
+
+// copied is a tensor that is not quantized: as it is stored, but for linears of
+// float32 that are left in 16 bits.
+func (q *quantizer) copied(name string) (safetensors.Spec, error) {
+	stored, err := q.w.DType(name)
+	if err != nil {
+		return safetensors.Spec{}, err
+	}
+	shape, err := q.w.Shape(name)
+	if err != nil {
+		return safetensors.Spec{}, err
+	}
+	dtype := tensor.DType(stored)
+	if q.kept[name] && dtype == tensor.F32 {
+		dtype = tensor.BF16
+		q.narrowed = dtype
+	}
+	return safetensors.Spec{Name: name, DType: dtype, Shape: shape}, nil
+}
+
+// data is the content of a tensor of the output.
+func (q *quantizer) data(s safetensors.Spec) ([]byte, error) {
+	if data, ok := q.parts[s.Name]; ok {
+		return data, nil
+	}
+	stored, data, err := q.w.Stored(s.Name)
+	if err != nil || stored.DType == s.DType {
+		return data, err
+	}
+	values := make([]float32, elements(s))
+	if err := tensor.Decode(values, stored.DType, data); err != nil {
+		return nil, err
+	}
+	data = data[:len(values)*s.DType.Size()]
+	return data, tensor.Encode(data, s.DType, values)
 }
 
 // write writes model.safetensors.
 func (q *quantizer) write(ctx context.Context, out string) error {
+	if err := q.plan(); err != nil {
+		return err
+	}
 	w, err := safetensors.Create(filepath.Join(out, weights.SingleFile), q.specs, safetensors.PyTorch())
 	if err != nil {
 		return err
 	}
 	for _, s := range safetensors.Order(q.specs) {
-		data, ok := q.parts[s.Name]
-		if err = ctx.Err(); err == nil && !ok {
-			_, data, err = q.w.Stored(s.Name)
+		var data []byte
+		if err = ctx.Err(); err == nil {
+			data, err = q.data(s)
 		}
 		if err == nil {
 			err = w.Write(s.Name, data)
@@ -156,8 +223,9 @@ func measure(threads int, name string, few quant.Tensor, values []float32) tenso
 		largest, worst = max(largest, math.Abs(x)), max(worst, math.Abs(d))
 	}
 	return tensorError{
-		Name: strings.TrimSuffix(name, ".weight"), Shape: []int{rows, columns}, Bits: ratio(float64(8*few.Bytes()), float64(len(values))),
-		RMS: math.Sqrt(ratio(errors, squares)), Max: ratio(worst, largest),
+		Name: strings.TrimSuffix(name, ".weight"), Shape: []int{rows, columns},
+		Bits: ratio(float64(8*few.Bytes()), float64(len(values))),
+		RMS:  math.Sqrt(ratio(errors, squares)), Max: ratio(worst, largest),
 	}
 }
 

@@ -73,7 +73,7 @@ type Source struct {
 
 // Quantization is how linear weights are stored.
 type Quantization struct {
-	// Scheme is "nf4".
+	// Scheme is "nf4", "fp4" or "q8_0".
 	Scheme string `json:"scheme"`
 	// BlockSize is the number of weights that share a scale.
 	BlockSize int `json:"blockSize"`
@@ -81,6 +81,9 @@ type Quantization struct {
 	DoubleQuant bool `json:"doubleQuant"`
 	// Skip lists the modules left unquantized, sorted.
 	Skip []string `json:"skip,omitempty"`
+	// SkipDType is what the weights of skipped modules within blocks were rounded
+	// to, where they had been stored as F32; empty when they stayed as they were.
+	SkipDType string `json:"skipDType,omitempty"`
 }
 
 // ChatTemplate identifies a chat template and, for "jinja", carries it.

@@ -17,7 +17,7 @@ func Config(opt Options, skip []string, compute string) map[string]any {
 				"output_activations": nil,
 				"targets":            []string{"Linear"},
 				"weights": map[string]any{
-					"actorder": nil, "block_structure": nil, "dynamic": false, "group_size": q8Block, "num_bits": 8,
+					"actorder": nil, "block_structure": nil, "dynamic": false, "group_size": Q8Block, "num_bits": 8,
 					"observer": "minmax", "observer_kwargs": map[string]any{}, "strategy": "group", "symmetric": true, "type": "int",
 				},
 			}},
@@ -82,7 +82,7 @@ func CheckConfig(raw json.RawMessage) error {
 	case "compressed-tensors":
 		return s.checkCompressed()
 	}
-	return fmt.Errorf("quantization_config: quant_method %q is not supported: want bitsandbytes (4-bit) or compressed-tensors (8-bit integers in groups of %d)", s.Method, q8Block)
+	return fmt.Errorf("quantization_config: quant_method %q is not supported: want bitsandbytes (4-bit) or compressed-tensors (8-bit integers in groups of %d)", s.Method, Q8Block)
 }
 
 func (s storedAs) checkBitsAndBytes() error {
@@ -106,9 +106,9 @@ func (s storedAs) checkCompressed() error {
 			return fmt.Errorf("quantization_config: %s has input_activations: quantized activations are not supported", name)
 		case w == nil:
 			return fmt.Errorf("quantization_config: %s has no weights", name)
-		case w.Bits != 8 || w.Type != "int" || !w.Symmetric || w.Strategy != "group" || w.Group != q8Block:
+		case w.Bits != 8 || w.Type != "int" || !w.Symmetric || w.Strategy != "group" || w.Group != Q8Block:
 			return fmt.Errorf("quantization_config: %s has %d-bit %s weights, strategy %q, group_size %d, symmetric %v, which is not supported: of compressed-tensors pipe reads symmetric 8-bit integers in groups of %d",
-				name, w.Bits, w.Type, w.Strategy, w.Group, w.Symmetric, q8Block)
+				name, w.Bits, w.Type, w.Strategy, w.Group, w.Symmetric, Q8Block)
 		}
 	}
 	return nil

@@ -8,16 +8,17 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
-// Q8Tensor is a matrix of eight-bit codes in blocks of q8Block elements of a row,
+// Q8Tensor is a matrix of eight-bit codes in blocks of Q8Block elements of a row,
 // each with a scale in half precision: the numbers of ggml's Q8_0, codes and
 // scales side by side as compressed-tensors stores them.
 type Q8Tensor struct {
 	Rows, Columns int
 	Codes         []byte // [Rows, Columns], signed
-	Scales        []byte // [Rows, Columns/q8Block] of F16, little endian
+	Scales        []byte // [Rows, Columns/Q8Block] of F16, little endian
 }
 
-const q8Block = 32
+// Q8Block is how many elements of a row share a scale in Q8.
+const Q8Block = 32
 
 // scaleSuffix is that of the scales' name.
 const scaleSuffix = "_scale"
@@ -30,28 +31,28 @@ func QuantizeQ8(threads int, x []float32, shape []int) (*Q8Tensor, error) {
 		return nil, fmt.Errorf("shape %v has %d elements, not %d", shape, n, len(x))
 	}
 	rows, columns := matrix(shape)
-	if columns%q8Block != 0 {
-		return nil, fmt.Errorf("rows of %d elements are not whole blocks of %d", columns, q8Block)
+	if columns%Q8Block != 0 {
+		return nil, fmt.Errorf("rows of %d elements are not whole blocks of %d", columns, Q8Block)
 	}
-	blocks := len(x) / q8Block
+	blocks := len(x) / Q8Block
 	t := &Q8Tensor{Rows: rows, Columns: columns, Codes: make([]byte, len(x)), Scales: make([]byte, 2*blocks)}
 	absmax := make([]float32, blocks)
 	parallelBlocks(threads, blocks, func(from, to int) {
 		for b := from; b < to; b++ {
-			lo, hi := b*q8Block, (b+1)*q8Block
+			lo, hi := b*Q8Block, (b+1)*Q8Block
 			absmax[b] = maxAbs(x[lo:hi])
 			scale := absmax[b] / 127
 			binary.LittleEndian.PutUint16(t.Scales[2*b:], tensor.F16FromF32(scale))
 			q8Codes(t.Codes[lo:hi], x[lo:hi], reciprocal(scale))
 		}
 	})
-	if err := checkFinite(absmax, q8Block, len(x)); err != nil {
+	if err := checkFinite(absmax, Q8Block, len(x)); err != nil {
 		return nil, err
 	}
 	const largest = 127 * 65504
 	for b, a := range absmax {
 		if a > largest {
-			return nil, fmt.Errorf("elements %d to %d reach %g, more than %s holds", b*q8Block, (b+1)*q8Block-1, a, Q8)
+			return nil, fmt.Errorf("elements %d to %d reach %g, more than %s holds", b*Q8Block, (b+1)*Q8Block-1, a, Q8)
 		}
 	}
 	return t, nil
@@ -93,14 +94,14 @@ func (t *Q8Tensor) Shape() (rows, columns int) { return t.Rows, t.Columns }
 func (t *Q8Tensor) Unpack(dst []float32, row, column int) {
 	var scales [scalesAtOnce]float32
 	for first := row*t.Columns + column; len(dst) > 0; {
-		block, blocks := q8Block, 1
-		if within := first % q8Block; within != 0 || len(dst) < q8Block {
-			block = min(q8Block-within, len(dst)) // part of a block
+		block, blocks := Q8Block, 1
+		if within := first % Q8Block; within != 0 || len(dst) < Q8Block {
+			block = min(Q8Block-within, len(dst)) // part of a block
 		} else {
-			blocks = min(len(dst)/q8Block, scalesAtOnce)
+			blocks = min(len(dst)/Q8Block, scalesAtOnce)
 		}
 		for i := range blocks {
-			scales[i] = tensor.F32FromF16(binary.LittleEndian.Uint16(t.Scales[2*(first/q8Block+i):]))
+			scales[i] = tensor.F32FromF16(binary.LittleEndian.Uint16(t.Scales[2*(first/Q8Block+i):]))
 		}
 		n := blocks * block
 		unpack8(dst[:n], t.Codes[first:first+n], scales[:blocks], block)
@@ -132,7 +133,7 @@ func (t *Q8Tensor) Bytes() int { return len(t.Codes) + len(t.Scales) }
 func (t *Q8Tensor) Parts() ([]Part, error) {
 	return []Part{
 		{"", tensor.I8, []int{t.Rows, t.Columns}, t.Codes},
-		{scaleSuffix, tensor.F16, []int{t.Rows, t.Columns / q8Block}, t.Scales},
+		{scaleSuffix, tensor.F16, []int{t.Rows, t.Columns / Q8Block}, t.Scales},
 	}, nil
 }
 
@@ -146,12 +147,12 @@ func parseQ8(codes, scale Part) (*Q8Tensor, error) {
 		return nil, err
 	}
 	t := &Q8Tensor{Rows: codes.Shape[0], Columns: codes.Shape[1], Scales: scale.Data}
-	if t.Columns%q8Block != 0 {
-		return nil, fmt.Errorf("rows of %d elements are not whole blocks of %d", t.Columns, q8Block)
+	if t.Columns%Q8Block != 0 {
+		return nil, fmt.Errorf("rows of %d elements are not whole blocks of %d", t.Columns, Q8Block)
 	}
-	blocks := t.Columns / q8Block
+	blocks := t.Columns / Q8Block
 	if scale.DType != tensor.F16 || len(scale.Shape) != 2 || scale.Shape[0] != t.Rows || scale.Shape[1] != blocks || len(scale.Data) != 2*t.Rows*blocks {
-		return nil, fmt.Errorf("%s is %s %v, not F16 [%d %d]: a scale for each %d elements of a row", scaleSuffix, scale.DType, scale.Shape, t.Rows, blocks, q8Block)
+		return nil, fmt.Errorf("%s is %s %v, not F16 [%d %d]: a scale for each %d elements of a row", scaleSuffix, scale.DType, scale.Shape, t.Rows, blocks, Q8Block)
 	}
 	for i := 0; i < len(scale.Data); i += 2 {
 		if binary.LittleEndian.Uint16(scale.Data[i:])&0x7c00 == 0x7c00 {

@@ -29,6 +29,20 @@ func TestQ8EqualsGGML(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	for _, opt := range []Options{plain, double, floats4, {Scheme: FP4, BlockSize: 4096}, {Scheme: Q8}} {
+		for _, shape := range [][]int{{1, 32}, {96, 64}, {300, 160}} {
+			q, err := Quantize(1, random(shape[0]*shape[1], 1), shape, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := opt.Size(shape[0] * shape[1]); got != q.Bytes() {
+				t.Errorf("%+v of %v: %d bytes, want %d", opt, shape, got, q.Bytes())
+			}
+		}
+	}
+}
+
 // TestQ8RoundsHalfAway compares the rounding with its definition.
 func TestQ8RoundsHalfAway(t *testing.T) {
 	var x [32]float32

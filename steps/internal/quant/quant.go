@@ -47,6 +47,18 @@ type Options struct {
 	DType       tensor.DType // what to record as the dtype of the original weight
 }
 
+// Size is how many bytes of codes and scales so many elements take.
+func (o Options) Size(elements int) int {
+	if o.Scheme == Q8 {
+		return elements + 2*(elements/Q8Block)
+	}
+	blocks := (elements + o.BlockSize - 1) / o.BlockSize
+	if o.DoubleQuant {
+		return (elements+1)/2 + blocks + 4*((blocks+nestedBlock-1)/nestedBlock)
+	}
+	return (elements+1)/2 + 4*blocks
+}
+
 // Quantize quantizes x, the row-major elements of a matrix [rows, columns], on up
 // to threads cores; the bits do not depend on threads. A value that is infinite
 // or NaN is an error, and so is a shape that the scheme cannot hold.
