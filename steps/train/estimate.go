@@ -38,7 +38,16 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", err)
 	}
+	_, validated := q.Inputs["validation"]
+	if err := p.checkInputs(validated); err != nil {
+		return nil, err
+	}
 	perEpoch, total := p.updates(len(rows.number))
+	if _, err := p.schedule(total); err != nil {
+		return nil, err
+	}
+	tokens := rows.capacity(&p)
+	f.kept = p.kept(cfg, tokens, availableMemory())
 	epochs := float64(total) / float64(perEpoch)
 	e.Updates = int64(total)
 	e.Tokens = int64(epochs * float64(sum(rows.length)))
@@ -48,14 +57,18 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 		if err != nil {
 			return nil, fmt.Errorf("reading validation: %w", err)
 		}
-		times := (total + perEpoch - 1) / perEpoch
+		every := perEpoch
+		if p.ValidateEvery > 0 {
+			every = p.ValidateEvery
+		}
+		times := (total + every - 1) / every
 		e.FLOPs += float64(times) * f.forward(held)
 	}
 	stored, err := weightBytes(q.Inputs["model"])
 	if err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
-	e.Memory = f.memory(stored, rows.longest(p.BatchSize))
+	e.Memory = f.memory(stored, tokens)
 	e.Seconds = e.FLOPs / (efficiency * gemmRate(q.Threads))
 	return e, nil
 }
@@ -104,6 +117,7 @@ type forecast struct {
 	p       Params
 	linear  float64 // weights of the blocks' linears
 	adapter float64 // weights of the adapter; 0 for method full
+	kept    int     // blocks that keep their activations
 }
 
 // adapted counts weights and refuses targets that name nothing, as the step would.
@@ -140,7 +154,7 @@ func (f *forecast) forward(r *rowSet) float64 {
 }
 
 // update returns the FLOPs of updates over all rows. The backward pass of a
-// block recomputes its forward one but for the last linear. It then multiplies
+// block that keeps nothing recomputes its forward one but for the last linear. It then multiplies
 // with every matrix for the gradient of its input, and again for that of the
 // matrix where that is trained. Attention takes five products backward, the
 // scores once more among them; the head has no recomputation.
@@ -149,8 +163,10 @@ func (f *forecast) update(r *rowSet) float64 {
 	width := float64(f.cfg.Heads * f.cfg.HeadDim)
 	head := 2 * supervised * float64(f.cfg.VocabSize*f.cfg.Hidden)
 	down := float64(f.cfg.Layers * f.cfg.Hidden * f.cfg.Intermediate)
-	flops := 2*f.forward(r) - head - 2*tokens*down // forward and again
-	flops += 2*tokens*f.linear + head              // gradients of inputs
+	flops := f.forward(r)
+	again := float64(f.cfg.Layers-f.kept) / float64(f.cfg.Layers)
+	flops += again * (flops - head - 2*tokens*down)
+	flops += 2*tokens*f.linear + head // gradients of inputs
 	flops += float64(f.cfg.Layers) * 5 * r.quadratic * width
 	if f.p.LoRA == nil {
 		return flops + 2*tokens*f.linear + head
@@ -162,11 +178,12 @@ func (f *forecast) update(r *rowSet) float64 {
 // tokens over a model whose weights take stored bytes.
 func (f *forecast) memory(stored int64, tokens int) int64 {
 	c := f.cfg
-	trained, copies := f.trainable(), int64(4) // parameters, gradients, two moments
-	if f.p.GradientAccumulation > 1 {
-		copies++
+	each := int64(4 + 4) // parameters and gradients
+	if f.p.accumulates() {
+		each += 4
 	}
-	bytes := 4 * trained * copies
+	bytes := f.trainable() * (each + f.p.momentBytes())
+	bytes += int64(f.kept) * valueBytes(c, tokens)
 	if f.p.LoRA != nil {
 		bytes += stored
 		if stored > 3*c.Params() { // float32 weights are laid out for both directions

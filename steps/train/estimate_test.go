@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 )
 
 func forecastOf(t *testing.T, in map[string]string, p Params) (*pipeline.Estimate, error) {
@@ -64,8 +65,13 @@ func TestEstimateCountsProducts(t *testing.T) {
 		"lora": {loraParams(), 4*2*(3*linear-down) + 3*2*2*head + 9*attention + 4*8*adapter},
 		// the same and the gradients of matrices
 		"full": {fullParams(), 4*2*(4*linear-down) + 3*3*2*head + 9*attention},
+		// nothing again
+		"kept": {loraParams(), 4*2*2*linear + 3*2*2*head + 7*attention + 4*6*adapter},
 	} {
-		c.p.MaxUpdates, c.p.Epochs = 0, 1
+		c.p.MaxUpdates, c.p.Epochs, c.p.Recompute = 0, 1, "all"
+		if name == "kept" {
+			c.p.Recompute = "none"
+		}
 		e, err := forecastOf(t, in, c.p)
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +85,44 @@ func TestEstimateCountsProducts(t *testing.T) {
 			t.Errorf("%s: validation costs nothing: %+v, %v", name, v, err)
 		}
 		delete(held, "validation")
+	}
+}
+
+// TestEstimateOfMemory: what an option saves or costs is foretold.
+func TestEstimateOfMemory(t *testing.T) {
+	in := inputs(t)
+	p := fullParams()
+	p.Recompute = "all"
+	base, err := forecastOf(t, in, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := decoder.ReadConfig(in["model"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Params)
+		want   int64
+	}{
+		"sgd":       {func(p *Params) { p.Optimizer = "sgd" }, -8 * cfg.Params()},
+		"momentum":  {func(p *Params) { p.Optimizer, p.Momentum = "sgd", 0.5 }, -4 * cfg.Params()},
+		"adamw8bit": {func(p *Params) { p.Optimizer = "adamw8bit" }, -6 * cfg.Params()},
+		"kept":      {func(p *Params) { p.Recompute = "none" }, 2 * valueBytes(cfg, rows.capacity(&p))},
+	} {
+		q := p
+		c.change(&q)
+		e, err := forecastOf(t, in, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Memory - base.Memory; got != c.want {
+			t.Errorf("%s: %d bytes more, want %d", name, got, c.want)
+		}
 	}
 }
 

@@ -51,7 +51,8 @@ func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, ro
 	if tr.schedule, err = p.schedule(tr.total); err != nil {
 		return nil, err
 	}
-	if tr.net, err = newNetwork(w, rows.capacity(&p), t.Threads); err != nil {
+	tokens := rows.capacity(&p)
+	if tr.net, err = newNetwork(w, tokens, t.Threads, p.kept(cfg, tokens, availableMemory())); err != nil {
 		return nil, err
 	}
 	if p.accumulates() {

@@ -27,9 +27,11 @@ type op interface {
 	Inputs() []decoder.Tensor
 }
 
-// newNetwork joins the ops for microbatches of at most tokens tokens.
-func newNetwork(w *weightSet, tokens, threads int) (*network, error) {
+// newNetwork joins the ops for microbatches of at most tokens tokens. The last
+// kept blocks keep their activations.
+func newNetwork(w *weightSet, tokens, threads, kept int) (*network, error) {
 	n := &network{training: decoder.NewTraining(w.model, tokens, threads)}
+	n.training.Keep(kept)
 	b := autograd.New()
 	var wrt []*autograd.Value
 	trained := map[string]*autograd.Value{}

@@ -124,6 +124,8 @@ func (p *Params) checkLoop() error {
 		return bad("earlyStopping.patience", "%d is below 1", p.EarlyStopping.Patience)
 	case p.EarlyStopping != nil && !(p.EarlyStopping.MinDelta >= 0):
 		return bad("earlyStopping.minDelta", "%g is below 0", p.EarlyStopping.MinDelta)
+	case p.Recompute != "" && p.Recompute != "auto" && p.Recompute != "all" && p.Recompute != "none":
+		return bad("recompute", "%q is not auto, all or none", p.Recompute)
 	}
 	if d := p.Divergence; d != nil {
 		switch {
@@ -163,4 +165,18 @@ func (p *Params) optimizer() optim.Config {
 		c.Name = "adamw"
 	}
 	return c
+}
+
+// momentBytes is what the optimizer keeps for every trained element.
+func (p *Params) momentBytes() int64 {
+	switch p.Optimizer {
+	case "adamw8bit":
+		return 2 // and two scales for 256 elements
+	case "sgd":
+		if p.Momentum == 0 {
+			return 0
+		}
+		return 4
+	}
+	return 8
 }

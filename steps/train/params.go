@@ -47,12 +47,13 @@ type Params struct {
 	// What cannot change a byte of the result: see keyed.
 	CheckpointEvery int         `json:"checkpointEvery"`
 	PagedState      bool        `json:"pagedState,omitempty"`
+	Recompute       string      `json:"recompute,omitempty"`
 	Divergence      *Divergence `json:"divergence,omitempty"`
 }
 
 // keyed returns p without what is no part of the step's key.
 func (p Params) keyed() Params {
-	p.CheckpointEvery, p.PagedState, p.Divergence = 0, false, nil
+	p.CheckpointEvery, p.PagedState, p.Recompute, p.Divergence = 0, false, "", nil
 	return p
 }
 

@@ -7,6 +7,7 @@
 //	weights.go    what is trained, and its first values
 //	network.go    one microbatch as a graph: decoder's ops joined by autograd
 //	loop.go       updates
+//	recompute.go  which activations stay in memory
 //	validate.go   the validation loss, and what follows from it; best.go: the best weights
 //	guard.go      weights that are no numbers, and losses that run away
 //	record.go     training.jsonl and events

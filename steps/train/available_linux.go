@@ -1,0 +1,78 @@
+package train
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// availableMemory returns how many bytes this process can take before the
+// system or its control group runs out; −1 if nobody says.
+func availableMemory() int64 {
+	free := int64(-1)
+	if kib, ok := counters("/proc/meminfo")["MemAvailable"]; ok {
+		free = kib << 10
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return free
+	}
+	for line := range strings.Lines(string(text)) {
+		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			for dir = path.Clean("/" + dir); ; dir = path.Dir(dir) {
+				if room, ok := groupRoom("/sys/fs/cgroup" + dir); ok && (free < 0 || room < free) {
+					free = room
+				}
+				if dir == "/" {
+					break
+				}
+			}
+		}
+	}
+	return free
+}
+
+// groupRoom returns how many bytes a control group of version 2 has left; files
+// that it caches can make room.
+func groupRoom(dir string) (room int64, ok bool) {
+	limit, ok := number(dir + "/memory.max")
+	used, known := number(dir + "/memory.current")
+	if !ok || !known {
+		return 0, false
+	}
+	stat := counters(dir + "/memory.stat")
+	return max(0, limit-used+stat["inactive_file"]+stat["active_file"]), true
+}
+
+// number reads a file that holds one.
+func number(path string) (int64, bool) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	return n, err == nil // "max" is no number
+}
+
+// counters reads lines such as "MemAvailable:  123 kB" or "active_file 456".
+func counters(path string) map[string]int64 {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	all := map[string]int64{}
+	for lines := bufio.NewScanner(io.LimitReader(f, 1<<20)); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 {
+			continue
+		}
+		if n, err := strconv.ParseInt(words[1], 10, 64); err == nil {
+			all[strings.TrimSuffix(words[0], ":")] = n
+		}
+	}
+	return all
+}
