@@ -54,7 +54,7 @@ func AMXPeak(n int) (flops float64) {
 		return 0
 	}
 	amxPeak(n)
-	return float64(n) * 4 * 2 * 16 * 16 * 32
+	return float64(n) * (4 * 2 * 16 * 16 * 32)
 }
 
 // pairsAVX2 writes n pairs, a multiple of 8.

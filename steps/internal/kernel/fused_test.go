@@ -10,7 +10,10 @@ import (
 )
 
 // numeric are the packages whose numbers reach artifacts, beside this one.
-var numeric = []string{"kernel", "tensor", "quant", "decoder", "lora", "metric", "optim"}
+var numeric = []string{"kernel", "tensor", "quant", "decoder", "lora", "metric", "optim", "weights", "tiny", "tied", "autograd"}
+
+// counts is a file of numbers of operations, which are estimates that no artifact holds.
+const counts = "decoder/flops.go:"
 
 // targets are those for which the compiler fuses x*y + z where the language lets it.
 var targets = map[string][]string{
@@ -63,7 +66,9 @@ func TestCompilerFusesNothing(t *testing.T) {
 	for target, env := range targets {
 		t.Run(target, func(t *testing.T) {
 			for _, where := range listing(t, ".", env, packages...) {
-				t.Errorf("%s: wrap the product in a conversion", where)
+				if !strings.Contains(where, counts) {
+					t.Errorf("%s: wrap the product in a conversion", where)
+				}
 			}
 		})
 	}

@@ -50,7 +50,7 @@ func geluSlope(x float32) (value, slope float32) {
 // sigmoids returns 1/(1+e^-x) and 1/(1+e^x), with one division and neither from the other by subtraction.
 func sigmoids(x float32) (s, c float32) {
 	m, h, n := exp(-float32(math.Abs(float64(x))))
-	e := float32(m*pow2(h)) * pow2(n-h)
+	e := float32(float32(m*pow2(h)) * pow2(n-h))
 	s = 1 / (1 + e)
 	c = float32(e * s)
 	if x < 0 {

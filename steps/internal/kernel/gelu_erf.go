@@ -40,7 +40,7 @@ func GELUErfBackward(dx, x, dy []float32) {
 func phi(x float32) (p, e float32) {
 	a := min(float32(math.Abs(float64(x))), phiEnd)
 	m, h, n := exp(-0.5 * float32(a*a))
-	e = float32(m*pow2(h)) * pow2(n-h)
+	e = float32(float32(m*pow2(h)) * pow2(n-h))
 	t := 1 / (1 + float32(0.25*a))
 	q := phiTail[0]
 	for _, c := range phiTail[1:] {

@@ -47,10 +47,10 @@ func (s *Stream) Uint64() uint64 {
 }
 
 // Float32 returns a multiple of 2^-24 in [0, 1).
-func (s *Stream) Float32() float32 { return float32(s.Uint32()>>8) * 0x1p-24 }
+func (s *Stream) Float32() float32 { return float32(float32(s.Uint32()>>8) * 0x1p-24) }
 
 // Float64 returns a multiple of 2^-53 in [0, 1).
-func (s *Stream) Float64() float64 { return float64(s.Uint64()>>11) * 0x1p-53 }
+func (s *Stream) Float64() float64 { return float64(float64(s.Uint64()>>11) * 0x1p-53) }
 
 // Below returns a number in [0, n), all equally likely (Lemire, "Fast random integer generation in an interval", 2019).
 // It panics if n is 0.
