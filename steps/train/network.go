@@ -59,10 +59,7 @@ func newNetwork(w *weightSet, tokens, threads, kept int) (*network, error) {
 			x = apply(n.training.NewFullBlockOp(i), x)
 			continue
 		}
-		x = apply(n.training.NewBlockOp(i, func(module string) (decoder.Adapt, bool) {
-			a, ok := w.adapt[module]
-			return a, ok
-		}), x)
+		x = apply(n.training.NewBlockOp(i, w.adapt), x)
 	}
 	var loss op = n.training.NewLossOp()
 	if w.full != nil {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
@@ -21,10 +20,9 @@ import (
 type weightSet struct {
 	cfg   decoder.Config
 	p     Params
-	dir   string         // of the model
-	model *decoder.Model // the frozen base; for method full a skeleton
-	lora  *lora.Adapter  // nil for method full
-	adapt map[string]decoder.Adapt
+	dir   string               // of the model
+	model *decoder.Model       // the frozen base; for method full a skeleton
+	lora  *lora.Adapter        // nil for method full
 	full  map[string][]float32 // by tensor name; nil for lora
 }
 
@@ -42,15 +40,10 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 	if err != nil {
 		return nil, err
 	}
-	w.lora, w.adapt = design.New(), map[string]decoder.Adapt{}
+	w.lora = design.New()
 	if p.LoRA.DoRA {
 		if err := w.lora.Measure(cfg, w.dir, t.Threads); err != nil {
 			return nil, fmt.Errorf("reading the model: %w", err)
-		}
-	}
-	for _, m := range design.Targets {
-		w.adapt[m.Path] = decoder.Adapt{
-			Rank: m.Rank, Scale: m.Scale, Dropout: p.LoRA.Dropout, Seed: p.Seed, Squares: w.lora.Pairs[m.Path].Squares,
 		}
 	}
 	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
@@ -72,14 +65,14 @@ func (w *weightSet) get(name string) []float32 {
 	if w.full != nil {
 		return w.full[name]
 	}
-	if module, ok := strings.CutSuffix(name, ".lora_A.weight"); ok {
-		return w.lora.Pairs[module].A
-	}
-	if module, ok := strings.CutSuffix(name, ".lora_magnitude_vector"); ok {
-		return w.lora.Pairs[module].Magnitude
-	}
-	module, _ := strings.CutSuffix(name, ".lora_B.weight")
-	return w.lora.Pairs[module].B
+	return w.lora.Trained(name)
+}
+
+// adapt says how a module is trained, or false.
+func (w *weightSet) adapt(module string) (decoder.Adapt, bool) {
+	a, ok := w.lora.Adapt(module)
+	a.Dropout, a.Seed = w.p.LoRA.Dropout, w.p.Seed
+	return a, ok
 }
 
 // initialise gives everything that is trained its first value.

@@ -51,6 +51,24 @@ func (a *Adapter) Lookup(module string) (decoder.LoRA, bool) {
 	return l, ok
 }
 
+// Adapt says how a module is trained, or false.
+func (a *Adapter) Adapt(module string) (decoder.Adapt, bool) {
+	p, ok := a.Pairs[module]
+	return decoder.Adapt{Rank: p.Rank, Scale: p.Scale, Squares: p.Squares}, ok
+}
+
+// Trained returns the tensor that decoder's ops for training call name, or nil.
+func (a *Adapter) Trained(name string) []float32 {
+	if module, ok := strings.CutSuffix(name, suffixA); ok {
+		return a.Pairs[module].A
+	}
+	if module, ok := strings.CutSuffix(name, suffixB); ok {
+		return a.Pairs[module].B
+	}
+	module, _ := strings.CutSuffix(name, suffixM)
+	return a.Pairs[module].Magnitude
+}
+
 // Params is the number of weights in the adapter.
 func (a *Adapter) Params() int64 {
 	var n int64
