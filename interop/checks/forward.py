@@ -15,6 +15,7 @@ SHAPES = {
     "rope-theta": dict(rope_parameters={"rope_type": "default", "rope_theta": 500000.0}),
     "rope-llama3": dict(rope_parameters=LLAMA3 | {"rope_theta": 500000.0}),
     "rope-linear": dict(rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}),
+    "biases": dict(attention_bias=True, mlp_bias=True, num_key_value_heads=2),
     "bf16-weights": dict(dtype="bfloat16", num_key_value_heads=2),
     "f16-weights": dict(dtype="float16", num_key_value_heads=2),
 }

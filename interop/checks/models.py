@@ -1,4 +1,4 @@
-"""Small llama models with random weights, made by transformers, and transformers' logits."""
+"""Small models with random weights, made by transformers, and transformers' logits."""
 
 import json
 
@@ -14,25 +14,38 @@ CHATML = (
 
 
 def llama(name, dtype="float32", **shape):
-    """Writes a model of the given shape, unless it is there, and returns its directory."""
+    """Writes a llama of the given shape, unless it is there, and returns its directory."""
+    return family(name, "Llama", dtype, **(dict(
+        vocab_size=320, hidden_size=64, intermediate_size=176, num_hidden_layers=3, num_attention_heads=4,
+        max_position_embeddings=256, bos_token_id=1, eos_token_id=2) | shape))
+
+
+def family(name, kind, dtype="float32", tokens=None, **shape):
+    """Writes a model of transformers' class kind, unless it is there, with a tokenizer where one is
+    given, and returns its directory."""
     import torch
     import transformers
 
     path = pipe.WORK / "models" / name
     if path.exists():
         return path
-    config = transformers.LlamaConfig(**(dict(
-        vocab_size=320, hidden_size=64, intermediate_size=176, num_hidden_layers=3, num_attention_heads=4,
-        max_position_embeddings=256, bos_token_id=1, eos_token_id=2) | shape))
+    config = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))(**shape)
     torch.manual_seed(sum(name.encode()))
-    model = transformers.LlamaForCausalLM(config)
+    model = getattr(transformers, kind + ("LMHeadModel" if kind == "GPT2" else "ForCausalLM"))(config)
     with torch.no_grad():
-        for parameter in model.parameters():  # large enough that every part matters
-            if parameter.dim() == 1:
-                parameter.uniform_(0.5, 1.5)
+        for label, parameter in model.named_parameters():  # large enough that every part matters
+            if parameter.dim() > 1:
+                fan = parameter.shape[0] if kind == "GPT2" and ".h." in label else parameter.shape[1]
+                parameter.normal_(0, 1.5 / fan ** 0.5)
+            elif label.endswith("bias"):
+                parameter.normal_(0, 0.2)
+            elif kind.startswith("Gemma"):  # these add 1
+                parameter.uniform_(-0.5, 0.5)
             else:
-                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
+                parameter.uniform_(0.5, 1.5)
     model.to(getattr(torch, dtype)).save_pretrained(path)
+    if tokens is not None:
+        tokens.save_pretrained(path)
     return path
 
 
