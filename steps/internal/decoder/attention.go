@@ -187,7 +187,8 @@ func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq, d
 	t.q, t.do, t.o = a.gather(t.q, u, q, a.scale), a.gather(t.do, u, do, 1), a.gather(t.o, u, o, 1)
 	a.scores(t, r, u, k)
 	if a.cap > 0 {
-		t.capped = append(t.capped[:0], t.s...)
+		t.capped = sized(t.capped, len(t.s))
+		copy(t.capped, t.s)
 	}
 	for i := range m {
 		lo, hi := r.seen(u.lo+i/a.group, from)

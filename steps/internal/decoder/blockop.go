@@ -8,7 +8,7 @@ import "fmt"
 //
 // Unless its layer keeps them (Training.Keep), Backward first computes the
 // values of the forward pass again from x, so that only the inputs of the blocks
-// stay in memory.
+// stay in memory. The last layer, whose forward pass ran just before, need not.
 type BlockOp struct {
 	t      *Training
 	layer  int
@@ -22,9 +22,10 @@ type BlockOp struct {
 // newBlockOp returns the op of a layer without trained tensors.
 func (t *Training) newBlockOp(layer int) *BlockOp {
 	op := &BlockOp{t: t, layer: layer, block: t.m.block(layer), v: &t.shared}
-	if layer >= t.m.Layers-t.keep {
+	if last := t.m.Layers - 1; layer < last && layer >= last-t.keep {
 		op.v = new(blockValues)
 	}
+	op.v.size(t.m.Config, t.tokens)
 	return op
 }
 

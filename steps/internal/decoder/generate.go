@@ -73,7 +73,7 @@ func (s *Session) Read(ctx context.Context, ids []int32) ([]float32, error) {
 		}
 	}
 	s.reserve(s.n + n)
-	s.s.ropes.grow(s.n + n)
+	s.s.ropes.grow(s.cap)
 	s.pos = s.pos[:0]
 	for i := range n {
 		s.pos = append(s.pos, int32(s.n+i))

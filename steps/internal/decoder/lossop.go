@@ -44,7 +44,7 @@ func (op *LossOp) OutShape(in [][]int) ([]int, error) {
 // Forward computes the loss and keeps the gradients for Backward.
 func (op *LossOp) Forward(out []float32, in [][]float32) error {
 	t, c := op.t, op.t.m.Config
-	op.g.x = sized(op.g.x, t.tokens*c.Hidden)
+	op.g.x = t.s.dy[:t.tokens*c.Hidden] // of the blocks, none of which runs before Backward
 	if op.full {
 		params := tensorList(in[1:])
 		op.head.norm = params.affine(c)

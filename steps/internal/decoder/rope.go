@@ -87,6 +87,10 @@ func newRopeTable(frequencies []float64) *ropeTable {
 // grow makes positions 0 to n-1 available. The angle is a float32 product, as
 // transformers computes it, so that long positions agree with models trained there.
 func (r *ropeTable) grow(n int) {
+	if more := (n - r.n) * len(r.inv); more > 0 {
+		r.cos = append(make([]float32, 0, len(r.cos)+more), r.cos...)
+		r.sin = append(make([]float32, 0, len(r.sin)+more), r.sin...)
+	}
 	for ; r.n < n; r.n++ {
 		for _, f := range r.inv {
 			angle := float64(float32(float32(r.n) * f))

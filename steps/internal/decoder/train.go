@@ -21,7 +21,7 @@ type Training struct {
 	tokens int
 	batch  *Batch
 	count  float64
-	keep   int // how many of the last layers keep their values
+	keep   int // how many layers keep their values
 	s      *scratch
 	shared blockValues // of the layers that do not
 	latest *BlockOp    // whose forward pass is the last one that ran
@@ -41,12 +41,17 @@ type blockValues struct {
 
 // NewTraining prepares ops for microbatches of at most tokens tokens.
 func NewTraining(m *Model, tokens, threads int) *Training {
-	return &Training{m: m, tokens: tokens, s: newScratch(m.Config, threads)}
+	t := &Training{m: m, tokens: tokens, s: newScratch(m.Config, threads)}
+	t.s.forwardSize(tokens)
+	t.s.backwardSize(tokens)
+	return t
 }
 
-// Keep makes the last layers' blocks keep what their backward passes need of
-// their forward passes; the others compute it again. Results are the same to the
-// bit. It is called before ops are made; without it no layer keeps anything.
+// Keep makes the blocks of as many layers, the last but one and those before it,
+// keep what their backward passes need of their forward passes; the others
+// compute it again. Results are the same to the bit. It is called before ops are
+// made; without it no layer keeps anything. All layers but the last, and more,
+// is all.
 func (t *Training) Keep(layers int) { t.keep = layers }
 
 // SetBatch chooses what the next pass computes. count is what the summed loss is

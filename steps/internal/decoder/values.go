@@ -123,7 +123,8 @@ func (s *scratch) forwardSize(n int) {
 	s.h, s.act = sized(s.h, n*s.cfg.Hidden), sized(s.act, n*s.cfg.Intermediate)
 }
 
-// backwardSize makes room for the backward pass of n tokens.
+// backwardSize makes room for the backward pass of n tokens. In a training that
+// moves nothing: it is made for the most tokens first.
 func (s *scratch) backwardSize(n int) {
 	c := s.cfg
 	s.dact, s.do = sized(s.dact, n*c.Intermediate), sized(s.do, n*c.queryWidth())
