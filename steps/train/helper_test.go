@@ -29,9 +29,20 @@ const tinyConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","
 // tinyModel writes a random model with a configuration of tinyConfig.
 func tinyModel(t *testing.T, tied bool) string {
 	t.Helper()
+	return randomModel(t, fmt.Sprintf(tinyConfig, tied))
+}
+
+// widerModel is a tiny model with matrices whose moments adamw8bit keeps in 8 bits.
+func widerModel(t *testing.T) string {
+	t.Helper()
+	return randomModel(t, strings.NewReplacer(`"hidden_size":32`, `"hidden_size":64`, "%t", "false").Replace(tinyConfig))
+}
+
+func randomModel(t *testing.T, config string) string {
+	t.Helper()
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(1, 2))
-	writeModel(t, dir, fmt.Sprintf(tinyConfig, tied), func(x decoder.Tensor) []quant.Part {
+	writeModel(t, dir, config, func(x decoder.Tensor) []quant.Part {
 		data := make([]float32, elements(x.Shape))
 		for i := range data {
 			data[i] = float32(r.NormFloat64() * 0.15)

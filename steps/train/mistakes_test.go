@@ -74,7 +74,7 @@ func TestMistakes(t *testing.T) {
 			short := strings.Replace(fmt.Sprintf(tinyConfig, false), `"num_hidden_layers":2`, `"num_hidden_layers":3`, 1)
 			os.WriteFile(filepath.Join(in["model"], "config.json"), []byte(short), 0o644)
 		},
-		"made with another tokenizer": func(in map[string]string, p *Params) {
+		"in.tokens: made with another tokenizer than the model's: its digest is 00, the model's ": func(in map[string]string, p *Params) {
 			in["model"] = tinyModel(t, false)
 			writeTokenizer(t, in["model"])
 			artifact.Write(in["tokens"], artifact.Provenance{Type: "tokens", Tokenizer: "00"})
