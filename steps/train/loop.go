@@ -29,6 +29,7 @@ type trainer struct {
 	total      int // updates
 	grads      [][]float32
 	scorer     *decoder.Scorer // for validation
+	judge      *judge          // nil for the objective sft
 	paged      *optim.Paged    // where the optimizer's state lives; nil for Go's memory
 
 	opt       optim.Optimizer // checkpoint
@@ -159,8 +160,14 @@ func (tr *trainer) update(ctx context.Context) error {
 	start := time.Now()
 	micro := tr.order.update(tr.done)
 	count, tokens, loss := 0, 0, 0.0
+	supervised := 0
+	var found preferences
 	for _, places := range micro {
-		count += tr.rows.count(places)
+		supervised += tr.rows.count(places)
+		count += len(places)
+	}
+	if tr.judge == nil {
+		count = supervised
 	}
 	grads := tr.net.grads
 	for i, places := range micro {
@@ -168,10 +175,16 @@ func (tr *trainer) update(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if tr.judge != nil {
+			tr.judge.about(tr.rows, places)
+		}
 		tr.net.training.Place(tr.done, tokens)
 		sum, err := tr.net.run(ctx, b, count)
 		if err != nil {
 			return err
+		}
+		if tr.judge != nil {
+			found.add(tr.judge)
 		}
 		loss += sum
 		tokens += len(b.IDs)
@@ -192,9 +205,13 @@ func (tr *trainer) update(ctx context.Context) error {
 	rate := tr.schedule.Rate(tr.done)
 	tr.opt.Update(tr.task.Threads, rate, tr.net.params, grads)
 	tr.done++
-	return tr.record(updateLine{
-		Update: tr.done, Epoch: tr.epoch(), Loss: loss, LearningRate: rate, GradientNorm: norm, SupervisedTokens: count,
-	}, speed{seconds: time.Since(start).Seconds(), tokens: tokens})
+	line := updateLine{
+		Update: tr.done, Epoch: tr.epoch(), Loss: loss, LearningRate: rate, GradientNorm: norm, SupervisedTokens: supervised,
+	}
+	if tr.judge != nil {
+		line.found(found)
+	}
+	return tr.record(line, speed{seconds: time.Since(start).Seconds(), tokens: tokens})
 }
 
 // accumulate adds the gradients of a microbatch to those of the update.

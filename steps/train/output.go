@@ -30,7 +30,7 @@ type provenance struct {
 
 // origin reads the provenance of the inputs and makes sure that the tokens are
 // this model's.
-func origin(t *pipeline.Task) (provenance, error) {
+func origin(t *pipeline.Task, params *Params) (provenance, error) {
 	var p provenance
 	var err error
 	dir := t.In["model"]
@@ -55,6 +55,9 @@ func origin(t *pipeline.Task) (provenance, error) {
 		from, err := artifact.Read(in)
 		if err != nil {
 			return p, fmt.Errorf("reading %s: %w", name, err)
+		}
+		if err := params.checkPairs(from, name); err != nil {
+			return p, err
 		}
 		switch {
 		case digest == "" || from.Tokenizer == "":

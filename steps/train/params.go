@@ -14,6 +14,10 @@ type Params struct {
 	Init   string `json:"init"`
 	DType  string `json:"dtype"`
 
+	Objective string `json:"objective,omitempty"`
+	DPO       *DPO   `json:"dpo,omitempty"`
+	ORPO      *ORPO  `json:"orpo,omitempty"`
+
 	Epochs     int `json:"epochs"`
 	MaxUpdates int `json:"maxUpdates"`
 
@@ -102,7 +106,7 @@ func (p *Params) check() error {
 			return bad("betas", "%g is not at least 0 and below 1", b)
 		}
 	}
-	for _, check := range []func() error{p.checkSchedule, p.checkOptimizer, p.checkLoop} {
+	for _, check := range []func() error{p.checkObjective, p.checkSchedule, p.checkOptimizer, p.checkLoop} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -16,6 +16,17 @@ type updateLine struct {
 	LearningRate     float64 `json:"learningRate"`
 	GradientNorm     float64 `json:"gradientNorm"` // before clipping
 	SupervisedTokens int     `json:"supervisedTokens"`
+
+	// Of pairs: the share whose better answer won, and the mean of what it won
+	// by, in nats.
+	RewardAccuracy *float64 `json:"rewardAccuracy,omitempty"`
+	RewardMargin   *float64 `json:"rewardMargin,omitempty"`
+}
+
+// found notes what the judge found.
+func (l *updateLine) found(s preferences) {
+	accuracy, margin := s.figures()
+	l.RewardAccuracy, l.RewardMargin = &accuracy, &margin
 }
 
 // validationLine is the line of a measurement.
@@ -24,6 +35,8 @@ type validationLine struct {
 	Epoch            float64 `json:"epoch"`
 	ValidationLoss   float64 `json:"validationLoss"`
 	ValidationTokens int     `json:"validationTokens"`
+
+	ValidationAccuracy *float64 `json:"validationAccuracy,omitempty"` // of pairs
 }
 
 // endLine is the last line of a training that stops early or keeps its best
@@ -44,12 +57,18 @@ type speed struct {
 func (tr *trainer) record(l updateLine, s speed) error {
 	at := int64(l.Update)
 	tr.task.Emit(pipeline.Progress{Done: at, Total: int64(tr.total), Unit: "updates"})
-	for _, m := range []pipeline.Metric{
+	metrics := []pipeline.Metric{
 		{Name: "train/loss", Value: l.Loss, At: at},
 		{Name: "train/learningRate", Value: l.LearningRate, At: at},
 		{Name: "train/gradNorm", Value: l.GradientNorm, At: at},
 		{Name: "train/tokensPerSecond", Value: float64(s.tokens) / s.seconds, At: at},
-	} {
+	}
+	if l.RewardAccuracy != nil {
+		metrics = append(metrics,
+			pipeline.Metric{Name: "train/rewardAccuracy", Value: *l.RewardAccuracy, At: at},
+			pipeline.Metric{Name: "train/rewardMargin", Value: *l.RewardMargin, At: at})
+	}
+	for _, m := range metrics {
 		if finite(m.Value) {
 			tr.task.Emit(m)
 		}

@@ -5,6 +5,7 @@
 //	rows.go       token rows: checked and joined to microbatches
 //	order.go      which rows come when
 //	weights.go    what is trained, and its first values
+//	objective.go  what the loss is, where it is not the supervised tokens
 //	network.go    one microbatch as a graph: decoder's ops joined by autograd
 //	loop.go       updates
 //	recompute.go  which activations stay in memory
@@ -61,7 +62,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return fmt.Errorf("reading the model: %w", err)
 	}
-	from, err := origin(t)
+	from, err := origin(t, &p)
 	if err != nil {
 		return err
 	}
@@ -95,6 +96,9 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	defer tr.close()
+	if err := tr.judged(ctx); err != nil {
+		return err
+	}
 	if err := tr.run(ctx); err != nil {
 		return err
 	}

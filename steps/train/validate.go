@@ -49,7 +49,7 @@ func (tr *trainer) validate(ctx context.Context) error {
 	if !tr.validationDue() {
 		return nil
 	}
-	loss, tokens, err := tr.measure(ctx)
+	loss, tokens, found, err := tr.measure(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,25 +69,41 @@ func (tr *trainer) validate(ctx context.Context) error {
 	}
 	tr.validated = tr.done
 	tr.task.Emit(pipeline.Metric{Name: "validation/loss", Value: loss, At: int64(tr.done)})
-	return tr.line(validationLine{Update: tr.done, Epoch: tr.epoch(), ValidationLoss: loss, ValidationTokens: tokens})
+	line := validationLine{Update: tr.done, Epoch: tr.epoch(), ValidationLoss: loss, ValidationTokens: tokens}
+	if tr.judge != nil {
+		accuracy, _ := found.figures()
+		tr.task.Emit(pipeline.Metric{Name: "validation/rewardAccuracy", Value: accuracy, At: int64(tr.done)})
+		line.ValidationAccuracy = &accuracy
+	}
+	return tr.line(line)
 }
 
-// measure returns the mean loss over the supervised validation tokens.
-func (tr *trainer) measure(ctx context.Context) (loss float64, tokens int, err error) {
+// measure returns the mean loss over the supervised validation tokens, or over
+// the validation pairs.
+func (tr *trainer) measure(ctx context.Context) (loss float64, tokens int, found preferences, err error) {
 	sum := 0.0
 	for _, places := range tr.validation.inOrder(&tr.p) {
 		b, err := tr.validation.join(places)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, found, err
 		}
 		nll, err := tr.scorer.NLL(ctx, b)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, found, err
+		}
+		tokens += len(nll)
+		if tr.judge != nil {
+			tr.judge.about(tr.validation, places)
+			sum += tr.judge.Loss(b, nll, make([]float64, len(nll)))
+			found.add(tr.judge)
+			continue
 		}
 		for _, x := range nll {
 			sum += x
 		}
-		tokens += len(nll)
 	}
-	return sum / float64(tokens), tokens, nil
+	if tr.judge != nil {
+		return sum / float64(found.pairs), tokens, found, nil
+	}
+	return sum / float64(tokens), tokens, found, nil
 }
