@@ -25,7 +25,8 @@ func (m *Model) embedAt(ids, positions []int32, x []float32) {
 }
 
 // EmbedOp looks the batch's tokens up in a trained embedding matrix, its first
-// input. With learned positions those are trained too, its second.
+// input. With learned positions those are trained too, its second, in full
+// training.
 type EmbedOp struct {
 	t      *Training
 	inputs []Tensor
@@ -64,8 +65,11 @@ func (op *EmbedOp) Forward(out []float32, in [][]float32) error {
 		if s := op.t.m.EmbedScale; s != 0 {
 			kernel.Scale(row, float32(s))
 		}
-		if len(in) > 1 {
+		switch {
+		case len(in) > 1:
 			kernel.Add(row, in[1][int(b.Positions[t])*h:])
+		case op.t.m.LearnedPositions:
+			kernel.Add(row, op.t.m.positions[int(b.Positions[t])*h:])
 		}
 	}
 	clear(out[len(b.IDs)*h:])

@@ -26,6 +26,7 @@ type headGrads struct {
 	x    []float32 // [tokens, Hidden], zero in rows that predict nothing
 	norm affine    // [Hidden]
 	w    []float32 // [VocabSize, Hidden]
+	rows []float32 // of the tokens of a tokenHead
 }
 
 // headScratch holds one chunk of rows.
@@ -56,7 +57,7 @@ func (hd *head) logits(threads int, s *headScratch, x []float32, rows []int32, o
 // float64, and, where wanted, the gradients of Σ weights·nll / count; nil weights
 // are all 1.
 func (hd *head) loss(threads int, s *headScratch, b *Batch, x []float32, count float64, weights, nll []float64, g headGrads) {
-	for _, x := range [][]float32{g.x, g.norm.w, g.norm.b, g.w} {
+	for _, x := range [][]float32{g.x, g.norm.w, g.norm.b, g.w, g.rows} {
 		clear(x)
 	}
 	for lo := 0; lo < len(b.Rows); lo += hd.rows {
@@ -73,7 +74,7 @@ func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x 
 	n, h, v := len(rows), hd.cfg.Hidden, hd.cfg.VocabSize
 	s.logits = sized(s.logits, n*v)
 	hd.logits(threads, s, x, rows, s.logits)
-	wanted := g.x != nil || g.norm.w != nil || g.w != nil
+	wanted := g.x != nil || g.norm.w != nil || g.w != nil || g.rows != nil
 	tensor.Parallel(threads, n, func(i int) {
 		nll[i] = crossEntropy(s.logits[i*v:][:v], int(targets[i]), count(i), float32(hd.cfg.LogitCap), wanted)
 	})
@@ -82,6 +83,9 @@ func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x 
 	}
 	if g.w != nil {
 		tensor.GemmTN(threads, v, h, n, s.logits, s.h, g.w, true)
+	}
+	if g.rows != nil {
+		hd.lin.(*tokenHead).gradient(threads, n, s.logits, s.h, g.rows)
 	}
 	s.dh = sized(s.dh, n*h)
 	hd.lin.Backward(threads, n, s.logits, s.dh, false)

@@ -5,7 +5,8 @@ import "fmt"
 // LossOp is the final norm, the output head and the cross-entropy over the
 // supervised rows, divided by the count of SetBatch. Its inputs after x are, in
 // full training, the norm and the head's matrix (the embedding matrix when
-// tied); its output is a scalar. The gradients are computed in the forward pass,
+// tied), and beside adapters what is trained of the head; its output is a scalar.
+// The gradients are computed in the forward pass,
 // chunk by chunk, so that logits never exist for all rows at once. An Objective
 // has to see all likelihoods first: logits are then computed twice.
 type LossOp struct {
@@ -34,7 +35,7 @@ func (t *Training) NewFullLossOp() *LossOp {
 func (op *LossOp) Inputs() []Tensor { return op.inputs }
 
 // Key identifies the op within its training.
-func (op *LossOp) Key() string { return fmt.Sprintf("loss/full=%t", op.full) }
+func (op *LossOp) Key() string { return fmt.Sprintf("loss/full=%t/%v", op.full, op.inputs) }
 
 // OutShape is that of a scalar.
 func (op *LossOp) OutShape(in [][]int) ([]int, error) {
@@ -45,16 +46,7 @@ func (op *LossOp) OutShape(in [][]int) ([]int, error) {
 func (op *LossOp) Forward(out []float32, in [][]float32) error {
 	t, c := op.t, op.t.m.Config
 	op.g.x = t.s.dy[:t.tokens*c.Hidden] // of the blocks, none of which runs before Backward
-	if op.full {
-		params := tensorList(in[1:])
-		op.head.norm = params.affine(c)
-		op.head.lin = raw{c.VocabSize, c.Hidden, params.next()}
-		op.g.norm.w = sized(op.g.norm.w, c.Hidden)
-		if c.Norm == LayerNorm {
-			op.g.norm.b = sized(op.g.norm.b, c.Hidden)
-		}
-		op.g.w = sized(op.g.w, c.VocabSize*c.Hidden)
-	}
+	op.bind(in[1:])
 	if cap(t.nll) < len(t.batch.Rows) {
 		t.nll = make([]float64, len(t.batch.Rows))
 	}
@@ -75,11 +67,36 @@ func (op *LossOp) Forward(out []float32, in [][]float32) error {
 	return nil
 }
 
+// bind puts the trainable tensors into the head and makes room for their
+// gradients.
+func (op *LossOp) bind(params tensorList) {
+	c := op.t.m.Config
+	if op.full {
+		op.head.norm = params.affine(c)
+		op.g.norm.w = sized(op.g.norm.w, c.Hidden)
+		if c.Norm == LayerNorm {
+			op.g.norm.b = sized(op.g.norm.b, c.Hidden)
+		}
+	}
+	if len(params) == 0 {
+		return
+	}
+	if h, ok := op.head.lin.(*tokenHead); ok {
+		h.rows = params.next()
+		op.g.rows = sized(op.g.rows, len(h.rows))
+		return
+	}
+	op.head.lin = raw{c.VocabSize, c.Hidden, params.next()}
+	op.g.w = sized(op.g.w, c.VocabSize*c.Hidden)
+}
+
 // Backward scales what Forward kept by the gradient of the loss.
 func (op *LossOp) Backward(grads, _ [][]float32, _, gradOut []float32) error {
-	kept := [][]float32{op.g.x, op.g.norm.w, op.g.w}
-	if op.g.norm.b != nil {
-		kept = [][]float32{op.g.x, op.g.norm.w, op.g.norm.b, op.g.w}
+	kept := [][]float32{op.g.x}
+	for _, g := range [][]float32{op.g.norm.w, op.g.norm.b, op.g.w, op.g.rows} {
+		if g != nil {
+			kept = append(kept, g)
+		}
 	}
 	for i, g := range grads {
 		for j := range g {

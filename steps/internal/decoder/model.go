@@ -22,6 +22,7 @@ type Model struct {
 	norm      affine
 	head      Linear
 	blocks    []layer
+	loaded    *ends // what Replace replaced; nil before
 }
 
 // layer is one block's frozen weights and the adapter attached to it.
