@@ -135,6 +135,10 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(llamaJSON("")))
 	f.Add([]byte(llamaJSON(`, "rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}`)))
 	f.Add([]byte(llamaJSON(`, "eos_token_id": [1, 2], "bos_token_id": 9e99`)))
+	for _, family := range families() {
+		f.Add([]byte(minimal(family.kind, "")))
+	}
+	f.Add([]byte(minimal("gemma3_text", `, "rope_parameters": {"sliding_attention": {"rope_theta": 5}, "full_attention": {"factor": 2, "type": "linear"}}`)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c, err := ParseConfig(raw)
 		if err != nil {
