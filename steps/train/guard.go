@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -140,25 +139,28 @@ func checkFile(ctx context.Context, f *safetensors.File, threads int) error {
 	return ctx.Err()
 }
 
+// A format of floating-point numbers is where they have their exponents and
+// signs, in 8 bytes of them.
+type format struct{ exponents, signs uint64 }
+
+var formats = map[tensor.DType]format{
+	tensor.F32:  {0x7f800000_7f800000, 0x80000000_80000000},
+	tensor.BF16: {0x7f80_7f80_7f80_7f80, 0x8000_8000_8000_8000},
+	tensor.F16:  {0x7c00_7c00_7c00_7c00, 0x8000_8000_8000_8000},
+}
+
 func checkTensor(f *safetensors.File, t safetensors.Tensor) error {
-	var odd func([]byte) int
-	switch t.DType {
-	case tensor.F32:
-		odd = func(b []byte) int { return oddF32(b) }
-	case tensor.BF16:
-		odd = func(b []byte) int { return odd16(b, 0x7f80) }
-	case tensor.F16:
-		odd = func(b []byte) int { return odd16(b, 0x7c00) }
-	default:
+	form, ok := formats[t.DType]
+	if !ok {
 		return nil
 	}
 	buf := make([]byte, min(t.Bytes(), 1<<20))
 	for at := int64(0); at < t.Bytes(); at += int64(len(buf)) {
 		buf = buf[:min(int64(len(buf)), t.Bytes()-at)]
-		if err := f.ReadAt(t, buf, at); err != nil && err != io.EOF {
+		if err := f.ReadAt(t, buf, at); err != nil {
 			return fmt.Errorf("reading the model: %w", err)
 		}
-		if i := odd(buf); i >= 0 {
+		if i := form.odd(buf, t.DType.Size()); i >= 0 {
 			return &pipeline.FieldError{
 				Field: "in.model", Err: fmt.Errorf("element %d of tensor %s is not a finite number", at/int64(t.DType.Size())+int64(i), t.Name),
 				Hint: "the model is damaged or diverged when it was trained",
@@ -168,25 +170,27 @@ func checkTensor(f *safetensors.File, t safetensors.Tensor) error {
 	return nil
 }
 
-// oddF32 returns the first of the little-endian float32 in b whose exponent is
-// that of infinities and NaNs, or −1.
-func oddF32(b []byte) int {
-	for i := 0; i+4 <= len(b); i += 4 {
-		if binary.LittleEndian.Uint32(b[i:])&0x7f800000 == 0x7f800000 {
-			return i / 4
+// odd returns the first of the little-endian numbers of size bytes in b that is
+// infinite or no number: its exponent is all ones. It returns −1 if there is none.
+func (f format) odd(b []byte, size int) int {
+	i := 0
+	for ; i+8 <= len(b) && f.finite(binary.LittleEndian.Uint64(b[i:])); i += 8 {
+	}
+	for ; i+size <= len(b); i += size {
+		var word [8]byte
+		copy(word[:], b[i:i+size])
+		if !f.finite(binary.LittleEndian.Uint64(word[:])) {
+			return i / size
 		}
 	}
 	return -1
 }
 
-// odd16 does the same for numbers of 16 bits with an exponent mask.
-func odd16(b []byte, mask uint16) int {
-	for i := 0; i+2 <= len(b); i += 2 {
-		if binary.LittleEndian.Uint16(b[i:])&mask == mask {
-			return i / 2
-		}
-	}
-	return -1
+// finite says that all numbers in 8 bytes are. What an exponent lacks of all ones
+// is 0 in none of them then, and adding all but the sign bit carries into it.
+func (f format) finite(x uint64) bool {
+	missing := x&f.exponents ^ f.exponents
+	return (missing+^f.signs)&f.signs == f.signs
 }
 
 // checkTrained looks for the same in what training is to begin with.

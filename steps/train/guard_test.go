@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/quant"
+	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
 // TestGuard: noise, falling losses and steps do not stop a training; losses that
@@ -126,14 +128,32 @@ func TestNumbersThatAreNone(t *testing.T) {
 			}
 		}
 	}
-	for b, want := range map[string]int{"\x00\x3f\x80\x7f": 1, "\x80\xff\x00\x00": 0, "\x7f\x7f\x7f\xff": -1} {
-		if got := odd16([]byte(b), 0x7f80); got != want {
-			t.Errorf("bf16 % x: %d, want %d", b, got, want)
-		}
-	}
-	for b, want := range map[string]int{"\x00\x3c\x01\x7c": 1, "\xff\x7b\xff\xfb": -1} {
-		if got := odd16([]byte(b), 0x7c00); got != want {
-			t.Errorf("f16 % x: %d, want %d", b, got, want)
+}
+
+// TestOddNumbers puts one that is none at every place among finite ones.
+func TestOddNumbers(t *testing.T) {
+	for dtype, values := range map[tensor.DType]struct{ finite, odd []uint32 }{
+		tensor.F32:  {[]uint32{0, 0x80000000, 0x7f7fffff, 0xff7fffff, 1, 0x3f800000}, []uint32{0x7f800000, 0xff800000, 0x7fc00000, 0xff800001}},
+		tensor.BF16: {[]uint32{0, 0x8000, 0x7f7f, 0xff7f, 1, 0x3f80}, []uint32{0x7f80, 0xff80, 0x7fc0, 0xff81}},
+		tensor.F16:  {[]uint32{0, 0x8000, 0x7bff, 0xfbff, 1, 0x3c00}, []uint32{0x7c00, 0xfc00, 0x7e00, 0xfc01}},
+	} {
+		size, form := dtype.Size(), formats[dtype]
+		for n := range 20 {
+			var b []byte
+			put := func(at int, v uint32) { copy(b[at*size:], binary.LittleEndian.AppendUint32(nil, v)[:size]) }
+			b = make([]byte, n*size)
+			for i := range n {
+				put(i, values.finite[i%len(values.finite)])
+			}
+			if got := form.odd(b, size); got != -1 {
+				t.Errorf("%v: of %d finite numbers %d is odd", dtype, n, got)
+			}
+			for i := n - 1; i >= 0; i-- {
+				put(i, values.odd[i%len(values.odd)])
+				if got := form.odd(b, size); got != i {
+					t.Errorf("%v: number %d of %d is odd, got %d", dtype, i, n, got)
+				}
+			}
 		}
 	}
 }

@@ -16,7 +16,9 @@ import (
 // A training leaves pieces (pipeline.Task.Pieces) from which a longer one that
 // begins alike continues: the checkpoint after its last update, if the learning
 // rates up to there do not depend on its length. That is so for all of a
-// constant schedule and for wsd until it decays; cosine and linear leave nothing.
+// constant schedule and for wsd until it decays; cosine and linear leave nothing,
+// and a warm-up that is a share of all updates is as a rule another one when
+// there are more.
 // Checkpoints at the ends of epochs are left too where all of them are small.
 // A list of what was left, itself a piece, says where to look.
 const (
@@ -140,7 +142,7 @@ func (tr *trainer) leavePrefix(ctx context.Context) {
 			return os.WriteFile(filepath.Join(dir, prefixList), b, 0o644)
 		})
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, pipeline.ErrNotFound) { // that is a run that remembers nothing
 		tr.task.Log.Warn(fmt.Sprintf("the state after update %d is not left for longer trainings: %v", tr.done, err))
 	}
 }

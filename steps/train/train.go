@@ -114,7 +114,7 @@ func openRows(ctx context.Context, cfg decoder.Config, dir, name string) (*rowSe
 	rows, err := scan(ctx, cfg, tokens)
 	if err != nil {
 		tokens.Close()
-		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, nil, &pipeline.FieldError{Field: "in." + name, Err: fmt.Errorf("reading %s: %w", name, err)}
 	}
 	return rows, tokens.Close, nil
 }
