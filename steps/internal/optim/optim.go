@@ -61,11 +61,7 @@ func Norm(threads int, tensors [][]float32) float64 {
 	ps := partsOf(tensors)
 	sums := make([]float64, len(ps))
 	tensor.Parallel(threads, len(ps), func(i int) {
-		var s float64
-		for _, v := range tensors[ps[i].tensor][ps[i].lo:ps[i].hi] {
-			s += float64(float64(v) * float64(v)) // exact: 48 bits
-		}
-		sums[i] = s
+		sums[i] = kernel.SumSquares(tensors[ps[i].tensor][ps[i].lo:ps[i].hi])
 	})
 	var total float64
 	for _, s := range sums {
