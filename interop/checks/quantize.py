@@ -145,6 +145,29 @@ def logits(outputs, limit=1e-4):
 check("transformers/nf4-logits")(lambda: logits(["plain.model", "nested.model"]))
 check("transformers/fp4-logits")(lambda: logits(["fplain.model", "fnested.model"]))
 check("transformers/dynamic-logits")(lambda: logits(["dynamic.model", "fdynamic.model"]))
+
+
+@check("transformers/dynamic-bf16-logits")
+def dynamic_bf16():
+    """The same of a model stored in bfloat16, computed in float32."""
+    path = made("bfloat16")[1]["dynamic.model"]
+    rows = models.ids(path)
+    return within(1e-4, pipe.logits(path, rows), models.logits(in_float32(models.load(path)), rows))
+
+
+def in_float32(model):
+    """The model with its 4-bit weights as they are, but all arithmetic in float32."""
+    import torch
+
+    for module in model.modules():
+        if hasattr(module, "compute_dtype"):
+            module.compute_dtype = module.weight.quant_state.dtype = torch.float32
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.float()
+    return model
+
+
 check("transformers/q8_0-logits")(lambda: logits(["eight.model", "edynamic.model"]))
 
 
@@ -194,18 +217,11 @@ def qlora():
     pipe computes, and for information in the dtype that config.json asks for."""
     import numpy as np
     import peft
-    import torch
 
     run = pipe.Run("merge", model=models.base())
     rows = models.ids(models.base())
     ours = pipe.logits(run["qmerged.model"], rows)
     theirs = peft.PeftModel.from_pretrained(models.load(run["small.model"]), run["qlora.adapter"]).eval()
     as_stored = max(float(np.abs(o - t).max()) for o, t in zip(ours, models.logits(theirs, rows)))
-    for module in theirs.modules():
-        if hasattr(module, "compute_dtype"):
-            module.compute_dtype = module.weight.quant_state.dtype = torch.float32
-    for parameter in theirs.parameters():
-        if parameter.is_floating_point():
-            parameter.data = parameter.data.float()
-    detail = within(1e-4, ours, models.logits(theirs, rows))
+    detail = within(1e-4, ours, models.logits(in_float32(theirs), rows))
     return f"{detail}; {as_stored:.1e} with the base's own compute dtype"

@@ -29,11 +29,11 @@ type dynamicSummary struct {
 type layerError struct {
 	Name  string  `json:"name"`
 	Error float64 `json:"outputError"`
-	Extra int64   `json:"extraBytes"` // in 16 bits
+	Extra int64   `json:"extraBytes"` // as it is
 	Kept  bool    `json:"kept"`
 }
 
-// choose runs the model and decides which layers stay in 16 bits: those with the
+// choose runs the model and decides which layers stay as they are: those with the
 // largest error per byte, as many as the budget has room for.
 func (q *quantizer) choose(ctx context.Context) error {
 	c := &calibration{threads: q.t.Threads, few: map[string]quant.Tensor{}, sums: map[string]*outputSums{}}
@@ -49,7 +49,7 @@ func (q *quantizer) choose(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("running the model on the calibration tokens: outputs of %s: %w", m.Path, err)
 		}
-		s.Layers = append(s.Layers, layerError{Name: m.Path, Error: relative, Extra: q.p.extra(m)})
+		s.Layers = append(s.Layers, layerError{Name: m.Path, Error: relative, Extra: q.p.extra(m, q.storedSize(m))})
 	}
 	s.spend()
 	for _, m := range q.c.Modules() {

@@ -49,6 +49,9 @@ func estimate(_ context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimat
 	}
 	e := &pipeline.Estimate{Parameters: c.Params(), Memory: resident + p.codes(c) + working(c)}
 	if p.Dynamic != nil {
+		if err := p.checkBudget(c.Modules(), func(decoder.Module) int64 { return stored.elementSize() }); err != nil {
+			return nil, err
+		}
 		return e, p.foretell(c, stored.elementSize(), q, e)
 	}
 	return e, nil

@@ -20,7 +20,7 @@ type Params struct {
 	Dynamic     *Dynamic `json:"dynamic"`
 }
 
-// Dynamic asks for layers to be left in 16 bits.
+// Dynamic asks for layers to be left as they are.
 type Dynamic struct {
 	Keep   Keep `json:"keep"`
 	Tokens int  `json:"tokens"`
@@ -81,27 +81,28 @@ func (p Params) check(modules []decoder.Module, calibration bool) error {
 	case !calibration:
 		return &pipeline.FieldError{Field: "dynamic", Err: errors.New("there are no tokens to run the model on"), Hint: "give in: calibration: the tokens of a tokenize step"}
 	}
-	return p.checkBudget(modules)
+	return nil
 }
 
-// checkBudget refuses a budget that leaves no layer in 16 bits, or all of them.
-func (p Params) checkBudget(modules []decoder.Module) error {
+// checkBudget refuses a budget that leaves no layer as it is, or all of them;
+// stored is how many bytes a weight of a layer takes now.
+func (p Params) checkBudget(modules []decoder.Module, stored func(decoder.Module) int64) error {
 	budget := p.budget(modules)
 	least, all := modules[0], int64(0)
 	for _, m := range modules {
-		all += p.extra(m)
-		if p.extra(m) < p.extra(least) {
+		all += p.extra(m, stored(m))
+		if p.extra(m, stored(m)) < p.extra(least, stored(least)) {
 			least = m
 		}
 	}
 	switch {
-	case budget < p.extra(least):
+	case budget < p.extra(least, stored(least)):
 		return &pipeline.FieldError{
-			Field: "dynamic.keep", Err: fmt.Errorf("%d bytes leave room for no layer: %s takes %d more in 16 bits, and none takes less", budget, least.Path, p.extra(least)),
+			Field: "dynamic.keep", Err: fmt.Errorf("%d bytes leave room for no layer: %s takes %d more as it is, and none takes less", budget, least.Path, p.extra(least, stored(least))),
 		}
 	case budget >= all:
 		return &pipeline.FieldError{
-			Field: "dynamic.keep", Err: fmt.Errorf("%d bytes leave room for every layer, so that nothing would be quantized: all of them take %d more in 16 bits", budget, all),
+			Field: "dynamic.keep", Err: fmt.Errorf("%d bytes leave room for every layer, so that nothing would be quantized: all of them take %d more as they are", budget, all),
 		}
 	}
 	return nil
@@ -122,5 +123,7 @@ func (p Params) budget(modules []decoder.Module) int64 {
 // size is how many bytes a linear takes when quantized.
 func (p Params) size(m decoder.Module) int64 { return int64(p.options("").Size(m.Out * m.In)) }
 
-// extra is how many more it takes in 16 bits.
-func (p Params) extra(m decoder.Module) int64 { return 2*int64(m.Out)*int64(m.In) - p.size(m) }
+// extra is how many more it takes with weights of stored bytes.
+func (p Params) extra(m decoder.Module, stored int64) int64 {
+	return stored*int64(m.Out)*int64(m.In) - p.size(m)
+}

@@ -1,6 +1,6 @@
 // Package quantize implements the quantize step: the linear layers of a model,
 // all but the output head, are stored in few bits. Dynamic quantization leaves
-// some of them in 16 bits, those whose outputs suffer most for their size.
+// some of them as they are, those whose outputs suffer most for their size.
 package quantize
 
 import (
@@ -54,6 +54,9 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	if p.Dynamic != nil {
+		if err := p.checkBudget(c.Modules(), q.storedSize); err != nil {
+			return err
+		}
 		if err := q.choose(ctx); err != nil {
 			return err
 		}
@@ -113,7 +116,7 @@ func (q *quantizer) writeProvenance(from artifact.Provenance, model, out string)
 	from.Type, from.Base = pipeline.TypeModel, digest
 	from.Quantization = &artifact.Quantization{
 		Scheme: q.p.Scheme, BlockSize: q.p.options("").BlockSize, DoubleQuant: q.p.DoubleQuant,
-		Skip: q.skipped(), SkipDType: string(q.narrowed),
+		Skip: q.skipped(),
 	}
 	return artifact.Write(out, from)
 }

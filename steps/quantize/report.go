@@ -38,10 +38,10 @@ func (q *quantizer) report(out string) error {
 		for i, l := range d.Layers {
 			q.t.Emit(pipeline.Metric{Name: "quantize/outputError", Value: l.Error, At: int64(i)})
 			if l.Kept {
-				q.t.Log.Info(fmt.Sprintf("%s: left in 16 bits for %d bytes more, error of its outputs would be %.4f", l.Name, l.Extra, l.Error))
+				q.t.Log.Info(fmt.Sprintf("%s: left as it is for %d bytes more, error of its outputs would be %.4f", l.Name, l.Extra, l.Error))
 			}
 		}
-		q.t.Log.Info(fmt.Sprintf("%d of %d bytes spent on layers in 16 bits", d.Used, d.Budget))
+		q.t.Log.Info(fmt.Sprintf("%d of %d bytes spent on layers left as they are", d.Used, d.Budget))
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

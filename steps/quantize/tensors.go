@@ -27,12 +27,12 @@ type quantizer struct {
 	files  decoder.Files             // w, linears as [Out, In]
 	linear map[string]decoder.Module // by the name of their weight
 
-	few      map[string]quant.Tensor // by name
-	errors   []tensorError
-	dtypes   map[tensor.DType]int // elements quantized, by the dtype they were stored in
-	dynamic  *dynamicSummary      // what was chosen; nil when nothing was to be
-	kept     map[string]bool      // the linears left in 16 bits, by the name of their weight
-	narrowed tensor.DType         // what they are rounded to; "" when they stay as stored
+	few     map[string]quant.Tensor // by name
+	errors  []tensorError
+	dtypes  map[tensor.DType]int // elements quantized, by the dtype they were stored in
+	sizes   map[string]int64     // bytes of a stored weight, by name
+	dynamic *dynamicSummary      // what was chosen; nil when nothing was to be
+	kept    map[string]bool      // the linears left as they are, by the name of their weight
 
 	specs []safetensors.Spec
 	parts map[string][]byte // by name; tensors that are copied are not among them
@@ -41,7 +41,7 @@ type quantizer struct {
 func newQuantizer(c decoder.Config, p Params, t *pipeline.Task, w *weights.Dir) (*quantizer, error) {
 	q := &quantizer{
 		p: p, t: t, c: c, w: w, linear: map[string]decoder.Module{}, few: map[string]quant.Tensor{},
-		dtypes: map[tensor.DType]int{}, kept: map[string]bool{}, parts: map[string][]byte{},
+		dtypes: map[tensor.DType]int{}, sizes: map[string]int64{}, kept: map[string]bool{}, parts: map[string][]byte{},
 	}
 	for _, m := range c.Modules() {
 		if _, err := w.Shape(m.Tensor); err != nil {
@@ -95,9 +95,13 @@ func (q *quantizer) add(name string, m decoder.Module) error {
 	}
 	q.few[name] = few
 	q.dtypes[dtype] += len(values)
+	q.sizes[name] = int64(dtype.Size())
 	q.errors = append(q.errors, measure(q.t.Threads, name, few, values))
 	return nil
 }
+
+// storedSize is how many bytes a weight of a linear took.
+func (q *quantizer) storedSize(m decoder.Module) int64 { return q.sizes[m.Tensor] }
 
 // mostDType is the dtype that most quantized weights had.
 func (q *quantizer) mostDType() tensor.DType {
@@ -134,8 +138,7 @@ func (q *quantizer) plan() error {
 	return nil
 }
 
-// copied is a tensor that is not quantized: as it is stored, but for linears of
-// float32 that are left in 16 bits.
+// copied is a tensor that stays as it is stored.
 func (q *quantizer) copied(name string) (safetensors.Spec, error) {
 	stored, err := q.w.DType(name)
 	if err != nil {
@@ -145,12 +148,7 @@ func (q *quantizer) copied(name string) (safetensors.Spec, error) {
 	if err != nil {
 		return safetensors.Spec{}, err
 	}
-	dtype := tensor.DType(stored)
-	if q.kept[name] && dtype == tensor.F32 {
-		dtype = tensor.BF16
-		q.narrowed = dtype
-	}
-	return safetensors.Spec{Name: name, DType: dtype, Shape: shape}, nil
+	return safetensors.Spec{Name: name, DType: tensor.DType(stored), Shape: shape}, nil
 }
 
 // data is the content of a tensor of the output.
@@ -158,16 +156,8 @@ func (q *quantizer) data(s safetensors.Spec) ([]byte, error) {
 	if data, ok := q.parts[s.Name]; ok {
 		return data, nil
 	}
-	stored, data, err := q.w.Stored(s.Name)
-	if err != nil || stored.DType == s.DType {
-		return data, err
-	}
-	values := make([]float32, elements(s))
-	if err := tensor.Decode(values, stored.DType, data); err != nil {
-		return nil, err
-	}
-	data = data[:len(values)*s.DType.Size()]
-	return data, tensor.Encode(data, s.DType, values)
+	_, data, err := q.w.Stored(s.Name)
+	return data, err
 }
 
 // write writes model.safetensors.

@@ -81,9 +81,6 @@ type Quantization struct {
 	DoubleQuant bool `json:"doubleQuant"`
 	// Skip lists the modules left unquantized, sorted.
 	Skip []string `json:"skip,omitempty"`
-	// SkipDType is what the weights of skipped modules within blocks were rounded
-	// to, where they had been stored as F32; empty when they stayed as they were.
-	SkipDType string `json:"skipDType,omitempty"`
 }
 
 // ChatTemplate identifies a chat template and, for "jinja", carries it.
