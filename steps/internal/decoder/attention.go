@@ -1,6 +1,7 @@
 package decoder
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -13,6 +14,11 @@ const (
 	// share a key head counting each: scores take [tileRows, keys] of memory a
 	// thread, never [tokens, tokens].
 	tileRows = 192
+	// partTokens is about how many queries of a document one unit of the backward
+	// pass covers, and maxParts how many there are of a key head at most: each has
+	// gradients of keys and values of its own, which are then added.
+	partTokens = 512
+	maxParts   = 4
 	// keyAlign is the multiple at which the keys of a window begin, counted from
 	// the document's first: sums over keys then run in the same blocks wherever
 	// the queries are cut into tiles.
@@ -32,14 +38,19 @@ type heads struct {
 type attention struct {
 	kvHeads, group, dim int
 	scale, cap          float32
-	tokens              int // queries of a tile
+	tokens, part        int // queries of a tile, and about of a part
 	units               []unit
 	tiles               pool[tile]
+	partial             []float32 // gradients of keys and values by parts
 }
 
 // unit is the queries [lo, hi) of one key head, of the document whose first token
-// is first.
-type unit struct{ kvHead, first, lo, hi int }
+// is first. Where the document has several parts, partial is where the part's
+// gradients of keys lie, behind them those of values.
+type unit struct {
+	kvHead, first, lo, hi int
+	parts, partial        int
+}
 
 // span is what is common to all units of a call: the layer's window, 0 for none,
 // and how many keys precede the first token (a KV cache; there is then one
@@ -54,7 +65,7 @@ func newAttention(c Config) *attention {
 	return &attention{
 		kvHeads: c.KVHeads, group: group, dim: c.HeadDim,
 		scale: c.attnScale(), cap: float32(c.AttnCap),
-		tokens: max(8, tileRows/group/8*8),
+		tokens: max(8, tileRows/group/8*8), part: partTokens,
 	}
 }
 
@@ -82,22 +93,33 @@ func (a *attention) tilesOf(spans []Span) []unit {
 	for _, s := range spans {
 		for lo := s.Start; lo < s.End; lo += a.tokens {
 			for h := range a.kvHeads {
-				a.units = append(a.units, unit{h, s.Start, lo, min(s.End, lo+a.tokens)})
+				a.units = append(a.units, unit{kvHead: h, first: s.Start, lo: lo, hi: min(s.End, lo+a.tokens)})
 			}
 		}
 	}
 	return a.longestFirst(func(u unit) int { return u.hi - u.first })
 }
 
-// documentsOf lists the key heads of all documents, the longest first.
-func (a *attention) documentsOf(spans []Span) []unit {
+// partsOf lists the parts of the key heads of all documents, those with most keys
+// first, and counts the elements of their gradients.
+func (a *attention) partsOf(r reach, spans []Span) (units []unit, room int) {
 	a.units = a.units[:0]
 	for _, s := range spans {
+		n := s.End - s.Start
+		parts := min(maxParts, (n+a.part-1)/a.part)
+		step := ((n+parts-1)/parts + a.tokens - 1) / a.tokens * a.tokens
+		parts = (n + step - 1) / step
 		for h := range a.kvHeads {
-			a.units = append(a.units, unit{h, s.Start, s.Start, s.End})
+			for lo := s.Start; lo < s.End; lo += step {
+				u := unit{h, s.Start, lo, min(s.End, lo+step), parts, room}
+				if parts > 1 {
+					room += 2 * (u.hi - r.from(u)) * a.dim
+				}
+				a.units = append(a.units, u)
+			}
 		}
 	}
-	return a.longestFirst(func(u unit) int { return u.hi - u.lo })
+	return a.longestFirst(func(u unit) int { return u.hi - u.first }), room
 }
 
 func (a *attention) longestFirst(size func(unit) int) []unit {
@@ -162,18 +184,60 @@ func (a *attention) scores(t *tile, r reach, u unit, k heads) {
 // backward computes dq, dk and dv from do, the gradient of o; dq may be do. lse
 // is that of forward. No keys precede the first token.
 func (a *attention) backward(threads int, r reach, spans []Span, q, k, v, o, do, dq, dk, dv heads, lse []float32) {
-	units := a.documentsOf(spans)
+	units, room := a.partsOf(r, spans)
+	a.partial = sized(a.partial, room)
 	tensor.Parallel(threads, len(units), func(i int) {
 		u := units[i]
 		t := a.tiles.get()
 		defer a.tiles.put(t)
-		for j := u.lo; j < u.hi; j++ {
-			clear(a.at(dk, j, u)[:a.dim])
-			clear(a.at(dv, j, u)[:a.dim])
+		uk, uv, ld := a.at(dk, u.first, u), a.at(dv, u.first, u), dk.ld
+		from := u.first
+		if u.parts > 1 {
+			from = r.from(u)
+			size := (u.hi - from) * a.dim
+			uk, uv, ld = a.partial[u.partial:][:size], a.partial[u.partial+size:][:size], a.dim
+		}
+		for j := range u.hi - from {
+			clear(uk[j*ld:][:a.dim])
+			clear(uv[j*ld:][:a.dim])
 		}
 		for lo := u.lo; lo < u.hi; lo += a.tokens {
-			part := unit{u.kvHead, u.first, lo, min(u.hi, lo+a.tokens)}
-			a.backwardTile(t, r, part, q, k, v, o, do, dq, dk, dv, lse)
+			part := unit{kvHead: u.kvHead, first: u.first, lo: lo, hi: min(u.hi, lo+a.tokens)}
+			skip := (r.from(part) - from) * ld
+			a.backwardTile(t, r, part, q, k, v, o, do, dq, uk[skip:], uv[skip:], ld, lse)
+		}
+	})
+	a.addParts(threads, r, units, dk, dv)
+}
+
+// addParts adds the gradients of keys and values of parts, from the first to the
+// last.
+func (a *attention) addParts(threads int, r reach, units []unit, dk, dv heads) {
+	slices.SortFunc(units, func(x, y unit) int {
+		return cmp.Or(x.first-y.first, x.kvHead-y.kvHead, x.lo-y.lo)
+	})
+	tensor.Parallel(threads, len(units), func(i int) {
+		u := units[i]
+		if u.parts == 1 {
+			return
+		}
+		// The keys of this part's own tokens, which the later parts read, too.
+		first := i
+		for ; i < len(units) && units[i].first == u.first && units[i].kvHead == u.kvHead; i++ {
+			p := units[i]
+			from := r.from(p)
+			size := (p.hi - from) * a.dim
+			for j := max(u.lo, from); j < u.hi; j++ {
+				at := p.partial + (j-from)*a.dim
+				k, v := a.at(dk, j, u)[:a.dim], a.at(dv, j, u)[:a.dim]
+				if i == first {
+					copy(k, a.partial[at:])
+					copy(v, a.partial[at+size:])
+				} else {
+					kernel.Add(k, a.partial[at:])
+					kernel.Add(v, a.partial[at+size:])
+				}
+			}
 		}
 	})
 }
@@ -181,7 +245,9 @@ func (a *attention) backward(threads int, r reach, spans []Span, q, k, v, o, do,
 // backwardTile adds the part of one tile of queries:
 //
 //	dv += pᵀ·do,  dp = do·vᵀ,  ds = p·(dp − Σ do·o),  dq = ds·k,  dk += dsᵀ·q
-func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq, dk, dv heads, lse []float32) {
+//
+// dk and dv are rows ld apart of the first key that any of the queries sees.
+func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq heads, dk, dv []float32, ld int, lse []float32) {
 	from, m, d := r.from(u), (u.hi-u.lo)*a.group, a.dim
 	keys := u.hi - from
 	t.q, t.do, t.o = a.gather(t.q, u, q, a.scale), a.gather(t.do, u, do, 1), a.gather(t.o, u, o, 1)
@@ -195,7 +261,7 @@ func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq, d
 		row := t.s[i*keys:][lo:hi]
 		kernel.ExpSlice(row, row, lse[a.row(u, i)])
 	}
-	tensor.GemmStridedTN(keys, d, m, t.s, keys, t.do, d, a.at(dv, from, u), dv.ld, true)
+	tensor.GemmStridedTN(keys, d, m, t.s, keys, t.do, d, dv, ld, true)
 	t.ds = sized(t.ds, m*keys)
 	tensor.GemmStridedNT(m, keys, d, t.do, d, a.at(v, from, u), v.ld, t.ds, keys, false)
 	for i := range m {
@@ -212,7 +278,7 @@ func (a *attention) backwardTile(t *tile, r reach, u unit, q, k, v, o, do, dq, d
 	tensor.GemmStridedNN(m, d, keys, t.ds, keys, a.at(k, from, u), k.ld, t.o, d, false)
 	kernel.Scale(t.o[:m*d], a.scale)
 	a.scatter(t.o, u, dq)
-	tensor.GemmStridedTN(keys, d, m, t.ds, keys, t.q, d, a.at(dk, from, u), dk.ld, true)
+	tensor.GemmStridedTN(keys, d, m, t.ds, keys, t.q, d, dk, ld, true)
 }
 
 // at is the key head of u in row j of keys or values.

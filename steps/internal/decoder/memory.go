@@ -172,7 +172,14 @@ func (s Spec) attentionBytes() int64 {
 	// Of the tiles of a document, either the last one that is full or the rest.
 	full := s.Longest / a.tokens * a.tokens
 	scores := max(min(a.tokens, full)*full, (s.Longest-full)*s.Longest)
-	return floatBytes * int64(s.Threads) * int64(a.group) * int64(3*min(a.tokens, s.Longest)*a.dim+square*scores)
+	bytes := floatBytes * int64(s.Threads) * int64(a.group) * int64(3*min(a.tokens, s.Longest)*a.dim+square*scores)
+	// As many of the longest documents as there is room for, and one of the rest.
+	var spans []Span
+	for lo := 0; lo < s.Tokens; lo += s.Longest {
+		spans = append(spans, Span{lo, min(s.Tokens, lo+s.Longest)})
+	}
+	_, room := a.partsOf(reach{}, spans)
+	return bytes + floatBytes*int64(room)
 }
 
 // headBytes is what the loss holds.

@@ -113,7 +113,7 @@ func trainOnce(t *testing.T, s Spec, b *Batch, params store) (ops, graph int64) 
 func TestBytes(t *testing.T) {
 	for name, c := range variants() {
 		params := variantStore(c, 3)
-		b := twoDocuments(t, c, 220, 180)
+		b := twoDocuments(t, c, 130, 70)
 		squares := make([]float64, 128)
 		for i := range squares {
 			squares[i] = 1
@@ -131,7 +131,7 @@ func TestBytes(t *testing.T) {
 			},
 		} {
 			for keep := range 3 {
-				s := Spec{Config: c, Tokens: 400, Longest: 220, Rows: len(b.Rows), Threads: 1, Keep: keep, Adapt: adapt}
+				s := Spec{Config: c, Tokens: 200, Longest: 130, Rows: len(b.Rows), Threads: 1, Keep: keep, Adapt: adapt}
 				ops, graph := trainOnce(t, s, b, params)
 				if got := s.opBytes(); got < ops-256 || got > ops { // some small slices grew to round sizes
 					t.Errorf("%s, %s, keep %d: ops hold %d bytes, forecast %d", name, kind, keep, ops, got)
