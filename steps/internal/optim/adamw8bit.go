@@ -3,6 +3,7 @@ package optim
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/pipe-run/pipe/steps/internal/kernel"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
@@ -84,8 +85,14 @@ func (a *AdamW8) Update(threads int, rate float64, params, grads [][]float32) {
 			a.moments[0].widen(m, t, lo, a.signed)
 			a.moments[1].widen(v, t, lo, a.squares)
 			kernel.AdamW(p[lo:end], g[lo:end], m, v, steps[t])
-			a.moments[0].narrow(m, t, lo, a.signed.signed)
-			a.moments[1].narrow(v, t, lo, a.squares.unsigned)
+			codes, scale := a.moments[0].narrow(m, t, lo)
+			for i, x := range m {
+				codes[i] = a.signed.signed(x / scale)
+			}
+			codes, scale = a.moments[1].narrow(v, t, lo)
+			for i, x := range v {
+				codes[i] = a.squares.unsigned(x / scale)
+			}
 		}
 	})
 }
@@ -98,20 +105,19 @@ func (m *moments) widen(dst []float32, t, lo int, d *dynamicMap) {
 	}
 }
 
-// narrow stores the block that begins at element lo of tensor t.
-func (m *moments) narrow(src []float32, t, lo int, code func(float32) uint8) {
-	var scale float32
+// narrow stores the scale of the block that begins at element lo of tensor t,
+// and returns it, or 1 instead of 0, and where the codes go.
+func (m *moments) narrow(src []float32, t, lo int) (codes []uint8, scale float32) {
+	var most uint32 // magnitudes are ordered as their bits are
 	for _, x := range src {
-		scale = max(scale, x, -x)
+		most = max(most, math.Float32bits(x)&math.MaxInt32)
 	}
+	scale = math.Float32frombits(most)
 	m.scales[t][lo/block] = scale
-	codes := m.codes[t][lo:][:len(src)]
 	if scale == 0 {
 		scale = 1
 	}
-	for i, x := range src {
-		codes[i] = code(x / scale)
-	}
+	return m.codes[t][lo:][:len(src)], scale
 }
 
 // Updates implements Optimizer.

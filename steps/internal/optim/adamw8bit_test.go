@@ -27,11 +27,12 @@ func TestDynamicMap(t *testing.T) {
 			t.Errorf("signed %v: values %v", c.signed, d.values)
 		}
 		for i, v := range d.values {
-			if v >= 0 && d.code(v) != uint8(i) {
-				t.Errorf("signed %v: value %g has code %d, want %d", c.signed, v, d.code(v), i)
+			got := d.unsigned(v)
+			if c.signed {
+				got = d.signed(v)
 			}
-			if c.signed && d.signed(v) != uint8(i) {
-				t.Errorf("value %g has code %d, want %d", v, d.signed(v), i)
+			if got != uint8(i) {
+				t.Errorf("signed %v: value %g has code %d, want %d", c.signed, v, got, i)
 			}
 		}
 	}
@@ -42,27 +43,34 @@ func TestDynamicMap(t *testing.T) {
 func TestCodeIsTheNearest(t *testing.T) {
 	for _, signed := range []bool{true, false} {
 		d := newDynamicMap(signed)
-		var ask []float32
+		var ask []uint32
 		for c := range cells {
 			ask = append(ask, lowest(c))
 		}
-		for _, e := range d.ends {
-			if e >= 0 {
-				ask = append(ask, e)
+		ask = append(ask, d.ends[d.zero:255]...)
+		for _, bits := range slices.Clone(ask) {
+			ask = append(ask, bits+1, bits-min(bits, 1))
+		}
+		for _, bits := range ask {
+			x, best := float64(math.Float32frombits(bits)), 0
+			for c, v := range d.values {
+				if math.Abs(float64(v)-x) < math.Abs(float64(d.values[best])-x)*(1-1e-7) {
+					best = c
+				}
 			}
-		}
-		for _, x := range slices.Clone(ask) {
-			ask = append(ask, math.Nextafter32(x, 2), max(0, math.Nextafter32(x, -1)))
-		}
-		for _, x := range ask {
-			if got, want := d.code(x), uint8(d.search(x)); got != want {
-				t.Errorf("signed %v: %g has code %d, want %d", signed, x, got, want)
+			got := d.nearest(bits)
+			if got != d.search(bits) || math.Abs(float64(int(got)-best)) > 1 ||
+				math.Abs(float64(d.values[got])-x) > math.Abs(float64(d.values[best])-x)*(1+1e-4) { // ends are rounded
+				t.Errorf("signed %v: %g has code %d, the nearest is %d", signed, x, got, best)
 			}
 		}
 	}
 	d := newDynamicMap(false)
 	if d.unsigned(0) != 0 || d.unsigned(1e-30) != 1 {
 		t.Error("a second moment that is not 0 became 0")
+	}
+	if s := newDynamicMap(true); s.signed(-1) != 0 || s.signed(1) != 255 || s.signed(float32(math.Copysign(0, -1))) != s.zero {
+		t.Error("the ends or the middle of the signed map")
 	}
 }
 

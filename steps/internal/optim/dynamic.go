@@ -14,9 +14,9 @@ const block = 256
 // that bitsandbytes documents as its dynamic map. Codes are numbered by value.
 type dynamicMap struct {
 	values [256]float32
-	ends   [255]float32 // code c is nearest below ends[c]; at it, the lower one counts
 	zero   uint8        // the code of 0
-	first  [cells]uint8 // the lowest code of the magnitudes that share a cell
+	ends   [256]uint32  // the bits of the greatest magnitude that code c, of no negative number, is nearest to
+	first  [cells]uint8 // the lowest code of the magnitudes that share a cell, in which at most one code ends
 }
 
 // The cells split magnitudes by exponent and leading bits of the mantissa; all
@@ -54,62 +54,56 @@ func newDynamicMap(signed bool) *dynamicMap {
 			d.zero = uint8(i)
 		}
 	}
-	for i := range d.ends {
-		d.ends[i] = float32(float64(d.values[i]+d.values[i+1]) / 2)
+	for c := int(d.zero); c < 255; c++ {
+		d.ends[c] = math.Float32bits(float32(float64(d.values[c]+d.values[c+1]) / 2))
 	}
+	d.ends[255] = math.MaxInt32
 	for c := range d.first {
-		d.first[c] = uint8(d.search(lowest(c)))
+		d.first[c] = d.search(lowest(c))
 	}
 	return d
 }
 
-// search returns the code nearest to x.
-func (d *dynamicMap) search(x float32) int {
-	c, _ := slices.BinarySearch(d.ends[:], x)
-	return c
+// search returns the code nearest to a magnitude given by its bits, the lower
+// of two.
+func (d *dynamicMap) search(bits uint32) uint8 {
+	c, _ := slices.BinarySearch(d.ends[d.zero:], bits)
+	return d.zero + uint8(c)
 }
 
 // cell returns the cell of a magnitude.
-func cell(x float32) int {
+func cell(bits uint32) int {
 	const base = (127 - 24) << cellBits
-	c := int(math.Float32bits(x)>>(23-cellBits)) - base + 1
-	return min(max(c, 0), cells-1)
+	return min(max(int(bits>>(23-cellBits))-base+1, 0), cells-1)
 }
 
 // lowest returns the smallest magnitude in a cell.
-func lowest(c int) float32 {
+func lowest(c int) uint32 {
 	if c == 0 {
 		return 0
 	}
-	return math.Float32frombits(uint32(c-1+(127-24)<<cellBits) << (23 - cellBits))
+	return uint32(c-1+(127-24)<<cellBits) << (23 - cellBits)
 }
 
-// code returns the code nearest to x in [−1, 1]. Of a signed map it is asked
-// about magnitudes alone, whose codes mirror: zero+k stands for the negative of
-// zero−k up to the last, 1, which has none.
-func (d *dynamicMap) code(x float32) uint8 {
-	c := int(d.first[cell(x)])
-	for c < len(d.ends) && x > d.ends[c] {
-		c++
-	}
-	return uint8(c)
+// nearest is search, with neither a loop nor a branch.
+func (d *dynamicMap) nearest(bits uint32) uint8 {
+	c := d.first[cell(bits)]
+	return c + uint8((d.ends[c]-bits)>>31)
 }
 
-// signed returns the code of x in [−1, 1] in a signed map.
+// signed returns the code of x in [−1, 1] in a signed map. Codes mirror there:
+// zero−k stands for the negative of zero+k up to the last, 1, which has none.
 func (d *dynamicMap) signed(x float32) uint8 {
-	if x >= 0 {
-		return d.code(x)
-	}
-	k := d.code(-x) - d.zero
-	return d.zero - min(k, d.zero)
+	bits := math.Float32bits(x)
+	negative := int32(bits) >> 31 // −1 or 0
+	k := min(int32(d.nearest(bits&math.MaxInt32))-int32(d.zero), 128+negative)
+	return uint8(int32(d.zero) + (k ^ negative) - negative)
 }
 
 // unsigned returns the code of x in [0, 1] in an unsigned map: never that of 0
 // unless x is 0, since a second moment of 0 beside a first one that is not
 // would move a parameter without bound.
 func (d *dynamicMap) unsigned(x float32) uint8 {
-	if x > 0 {
-		return max(1, d.code(x))
-	}
-	return 0
+	bits := math.Float32bits(x) & math.MaxInt32
+	return max(d.nearest(bits), uint8((bits+math.MaxInt32)>>31))
 }
