@@ -168,14 +168,14 @@ func TestIndexRefused(t *testing.T) {
 	}
 }
 
-// nf4 is a quantized tensor as it is stored.
-func nf4(t testing.TB, name string, double bool) (quant.Tensor, []stored) {
+// quantized is a tensor [3, 64] as it is stored.
+func quantized(t testing.TB, name string, opt quant.Options) (quant.Tensor, []stored) {
 	t.Helper()
-	x := make([]float32, 3*50)
+	x := make([]float32, 3*64)
 	for i := range x {
 		x[i] = float32(math.Abs(float64(i%17)-8)) / 9
 	}
-	q, err := quant.Quantize(1, x, []int{3, 50}, quant.Options{Scheme: quant.NF4, BlockSize: 64, DoubleQuant: double, DType: tensor.BF16})
+	q, err := quant.Quantize(1, x, []int{3, 64}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,43 +190,69 @@ func nf4(t testing.TB, name string, double bool) (quant.Tensor, []stored) {
 	return q, list
 }
 
-func TestNF4(t *testing.T) {
-	for _, double := range []bool{false, true} {
-		q, tensors := nf4(t, "l.q_proj.weight", double)
+// schemes are all there are.
+func schemes() []quant.Options {
+	return []quant.Options{
+		{Scheme: quant.NF4, BlockSize: 128, DType: tensor.BF16},
+		{Scheme: quant.NF4, BlockSize: 64, DType: tensor.BF16, DoubleQuant: true},
+		{Scheme: quant.FP4, BlockSize: 64, DType: tensor.F16},
+		{Scheme: quant.FP4, BlockSize: 32, DType: tensor.F32, DoubleQuant: true},
+		{Scheme: quant.Q8},
+	}
+}
+
+func TestQuantized(t *testing.T) {
+	for _, opt := range schemes() {
+		q, tensors := quantized(t, "l.q_proj.weight", opt)
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, SingleFile), append(tensors, floats(t, "l.norm.weight", tensor.F32, []int{1}, 1))...)
 		d := open(t, dir)
 		if got := d.Names(); !reflect.DeepEqual(got, []string{"l.norm.weight", "l.q_proj.weight"}) || !d.Quantized() {
 			t.Errorf("names %v, quantized %v", got, d.Quantized())
 		}
-		want := make([]float32, 3*50)
+		want := make([]float32, 3*64)
 		quant.Dequantize(1, q, want)
-		check(t, d, "l.q_proj.weight", "NF4", []int{3, 50}, want)
+		check(t, d, "l.q_proj.weight", strings.ToUpper(opt.Scheme), []int{3, 64}, want)
 		got, ok, err := d.Quant("l.q_proj.weight")
 		if err != nil || !ok || !reflect.DeepEqual(got, q) {
-			t.Errorf("Quant differs: %v, %v", ok, err)
+			t.Errorf("%+v differs: %v, %v", opt, ok, err)
 		}
 	}
 }
 
-func TestNF4Damaged(t *testing.T) {
-	_, tensors := nf4(t, "w.weight", true)
-	for i := range tensors {
-		dir := t.TempDir()
-		rest := append(append([]stored{}, tensors[:i]...), tensors[i+1:]...)
-		write(t, filepath.Join(dir, SingleFile), rest...)
-		if d, err := Open(dir); err == nil {
-			t.Errorf("without %s: opens as %v", tensors[i].Name, d.Names())
-		} else if !strings.Contains(err.Error(), `"w.weight"`) {
-			t.Errorf("without %s: %v", tensors[i].Name, err)
+// TestQuantizedDamaged leaves out and shortens every tensor of a weight in turn.
+func TestQuantizedDamaged(t *testing.T) {
+	for _, opt := range schemes() {
+		_, tensors := quantized(t, "w.weight", opt)
+		for i, x := range tensors {
+			rest := append(append([]stored{}, tensors[:i]...), tensors[i+1:]...)
+			if opt.Scheme != quant.Q8 || i == 0 { // integers without scales are no quantized weight
+				refused(t, x.Name+" is missing", rest)
+			}
+			if size := x.DType.Size(); len(x.data) > size {
+				x.Shape, x.data = []int{1}, x.data[:size]
+			} else {
+				x.Shape, x.data = []int{0}, nil
+			}
+			refused(t, x.Name+" is short", append(rest, x))
 		}
 	}
-	short := append([]stored{}, tensors...)
-	short[0] = stored{safetensors.Spec{Name: "w.weight", DType: tensor.U8, Shape: []int{1}}, []byte{1}}
+	_, tensors := quantized(t, "w.weight", quant.Options{Scheme: quant.Q8})
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, SingleFile), short...)
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "codes") {
-		t.Errorf("one byte of codes: %v", err)
+	write(t, filepath.Join(dir, SingleFile), tensors[0])
+	if _, err := open(t, dir).F32("w.weight"); err == nil || !strings.Contains(err.Error(), "I8") {
+		t.Errorf("integers without scales: %v", err)
+	}
+}
+
+func refused(t *testing.T, what string, tensors []stored) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, SingleFile), tensors...)
+	if d, err := Open(dir); err == nil {
+		t.Errorf("%s: opens as %v", what, d.Names())
+	} else if !strings.Contains(err.Error(), `"w.weight"`) {
+		t.Errorf("%s: %v", what, err)
 	}
 }
 
