@@ -41,6 +41,8 @@ bb692464 GeGLUBackward
 d44d21ea GELUErf
 3422bea3 GELUErfBackward
 21a49ed6 AdamW
+3e165dee Dropout
+8b536528 DropoutAdd
 b26e0661 WidenBF16
 486a0f7e WidenF16
 `

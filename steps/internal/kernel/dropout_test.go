@@ -28,6 +28,20 @@ func TestMaskIsTheStream(t *testing.T) {
 	}
 }
 
+// TestMaskEqualsPlainGo compares the machine's instructions with the definition.
+func TestMaskEqualsPlainGo(t *testing.T) {
+	for i := range uint64(40) {
+		s := Rand(i, "equal", 0).At(i * 0x9e3779b97f4a7c15)
+		got, want := make([]uint64, i), make([]uint64, i)
+		drop := uint32(i * 1621)
+		s.Mask(got, 64*int(i), drop)
+		plainly(func() { s.Mask(want, 64*int(i), drop) })
+		if !slices.Equal(got, want) {
+			t.Fatalf("mask %d is %x, in plain Go %x", i, got, want)
+		}
+	}
+}
+
 func TestMaskKeepsItsShare(t *testing.T) {
 	const n = 1 << 16
 	mask := make([]uint64, n/64)

@@ -17,6 +17,7 @@ type operands struct {
 	f     [5][]float32
 	d     [2][]float64
 	bytes []byte
+	mask  []uint64
 	s     [4]float32
 	sums  [2]float64 // what reductions return
 }
@@ -83,6 +84,8 @@ var elementwise = []struct {
 		}
 		AdamW(o.f[0], o.f[1], o.f[2], o.f[3], adamWStep)
 	}},
+	{"Dropout", 8, func(o *operands) { Dropout(o.f[0], o.f[1], o.mask, o.s[0]) }},
+	{"DropoutAdd", 12, func(o *operands) { DropoutAdd(o.f[0], o.f[1], o.mask, o.s[0]) }},
 	{"WidenBF16", 6, func(o *operands) { WidenBF16(o.f[0], o.bytes) }},
 	{"WidenF16", 6, func(o *operands) { WidenF16(o.f[0], o.bytes) }},
 }
@@ -91,7 +94,7 @@ var adamWStep = AdamWStep{Keep: 1 - 1e-5, Rate: 0.0123, Root: 0.0447, Beta1: 0.9
 
 // newOperands fills operands with n elements each, guarded, the f starting at different alignments.
 func newOperands(n int, fill func() float32) (o *operands, intact func() bool) {
-	o = &operands{n: n, bytes: make([]byte, 2*n)}
+	o = &operands{n: n, bytes: make([]byte, 2*n), mask: make([]uint64, (n+63)/64)}
 	var checks []func() bool
 	for i := range o.f {
 		x, ok := guarded(n+i, func(int) float32 { return fill() })
@@ -106,6 +109,10 @@ func newOperands(n int, fill func() float32) (o *operands, intact func() bool) {
 	}
 	for i := range n {
 		binary.LittleEndian.PutUint16(o.bytes[2*i:], uint16(math.Float32bits(fill())>>(i%17)))
+	}
+	key := Rand(1, "operands", uint64(n))
+	for i := range o.mask {
+		o.mask[i] = key.Uint64()
 	}
 	for i := range o.s {
 		o.s[i] = fill()

@@ -3,10 +3,10 @@
 //go:build !purego
 
 #include "textflag.h"
-DATA mask<>+0(SB)/8, $-1
-DATA mask<>+8(SB)/8, $-1
-DATA mask<>+16(SB)/8, $-1
-DATA mask<>+24(SB)/8, $-1
+DATA mask<>+0(SB)/8, $0xffffffffffffffff
+DATA mask<>+8(SB)/8, $0xffffffffffffffff
+DATA mask<>+16(SB)/8, $0xffffffffffffffff
+DATA mask<>+24(SB)/8, $0xffffffffffffffff
 DATA mask<>+32(SB)/8, $0x0000000000000000
 DATA mask<>+40(SB)/8, $0x0000000000000000
 DATA mask<>+48(SB)/8, $0x0000000000000000

@@ -2,7 +2,7 @@ package main
 
 // exps are the exponential and its kin.
 func exps() topic {
-	return topic{"exp", []kernel{
+	return topic{name: "exp", kernels: []kernel{
 		{
 			name: "exp", params: params(slice("x"), slice("dst"), scalar("sub", 14)),
 			body: func(g *gen) {

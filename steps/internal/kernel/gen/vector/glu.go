@@ -28,7 +28,7 @@ func glus() topic {
 			},
 		}
 	}
-	return topic{"glu", []kernel{
+	return topic{name: "glu", kernels: []kernel{
 		gated("swiGLU", (*gen).silu),
 		gated("geGLU", (*gen).gelu),
 		gatedBackward("swiGLUBackward", (*gen).siluSlope),

@@ -38,6 +38,7 @@ type param struct {
 func slice(name string) param           { return param{name: name, typ: "[]float32"} }
 func slice64(name string) param         { return param{name: name, typ: "[]float64"} }
 func raw(name string) param             { return param{name: name, typ: "[]byte"} }
+func bitmap(name string) param          { return param{name: name, typ: "[]uint64"} }
 func pointer(name, typ string) param    { return param{name: name, typ: "*" + typ} }
 func scalar(name string, reg int) param { return param{name: name, typ: "float32", reg: reg} }
 func (p param) size() int               { return map[byte]int{'[': 24, '*': 8, 'f': 4}[p.typ[0]] }

@@ -101,7 +101,7 @@ func (g *gen) keep(reg int) {
 	}
 }
 
-// constants are 32 bits each, repeated over the widest register.
+// constants are 32 bits each, repeated over the widest register, but for the last two.
 var constants = map[string]uint32{
 	"low": f(-120), "high": f(89), "top": f(120), "log2e": f(0x1.715476p0), "round": f(0x1.8p23),
 	"ln2hi": f(0x1.62e4p-1), "ln2lo": f(0x1.7f7d1cp-20),
@@ -115,7 +115,7 @@ var constants = map[string]uint32{
 	"phiLow": f(-15), "phiHigh": f(15), "phiDensity": f(0.3989422804014327), "minusHalf": f(-0.5), "quarter": f(0.25),
 	"p0": f(0x1.0750a6p-6), "p1": f(-0x1.ed5ec4p-5), "p2": f(0x1.79d084p-5), "p3": f(0x1.1f55eep-5), "p4": f(0x1.01c28p-7),
 	"p5": f(0x1.6bf7cap-4), "p6": f(0x1.246858p-4), "p7": f(0x1.87a000p-4), "p8": f(0x1.977e2ep-4), "p9": f(0x1.989160p-4),
-	"mask": 0,
+	"mask": 0, "bits": 0,
 }
 
 func f(x float64) uint32 { return math.Float32bits(float32(x)) }
@@ -128,15 +128,19 @@ func (g *gen) constant(name string) string {
 	return name + "<>(SB)"
 }
 
-// data defines the constants that were used. The mask is eight words of ones, then eight of zeros.
+// data defines the constants that were used. The mask is eight words of ones, then eight of zeros; word i of bits has bit i.
 func (g *gen) data() string {
 	var b strings.Builder
 	for _, name := range g.constants {
 		v := uint64(constants[name])<<32 | uint64(constants[name])
 		for o := 0; o < 64; o += 8 {
-			if name == "mask" && o < 32 {
-				fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, $-1\n", name, o)
-				continue
+			switch {
+			case name == "mask" && o < 32:
+				v = math.MaxUint64
+			case name == "mask":
+				v = 0
+			case name == "bits": // one bit in each of eight
+				v = 1<<(o/4%8) | 1<<(o/4%8+33)
 			}
 			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, $%#016x\n", name, o, v)
 		}

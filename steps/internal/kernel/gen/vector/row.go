@@ -2,7 +2,7 @@ package main
 
 // rows are the kernels without transcendental functions.
 func rows() topic {
-	return topic{"row", []kernel{
+	return topic{name: "row", kernels: []kernel{
 		{name: "add", params: params(slice("dst"), slice("x")), body: func(g *gen) {
 			g.load("dst", 0)
 			g.load("x", 1)

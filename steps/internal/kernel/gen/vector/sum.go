@@ -5,7 +5,7 @@ func reductions() topic {
 	sum := pointer("sum", "lanes")
 	start := func(g *gen) { g.zero(12) }
 	finish := func(g *gen) { g.spill(12, "sum", 0) }
-	return topic{"sum", []kernel{
+	return topic{name: "sum", kernels: []kernel{
 		{
 			name: "sum64", form: sums, params: params(sum, slice("x")), start: start, finish: finish,
 			body: func(g *gen) {

@@ -2,7 +2,7 @@ package main
 
 // wides read or write elements that are no float32s.
 func wides() topic {
-	return topic{"wide", []kernel{
+	return topic{name: "wide", kernels: []kernel{
 		{
 			// The constants: keep, rate, root, β₁, 1−β₁, β₂, 1−β₂, ε.
 			name: "adamW", form: doubles,
