@@ -1,48 +1,48 @@
 package kernel
 
 // elementwiseBits is what TestElementwiseBits prints.
-const elementwiseBits = `992c4998 Add
-dceedf49 AddScaled
-bfb4d01a Scale
-31e45c92 Mul
-e0f860fa Sum64
-303a1f35 Dot64
-b29be001 SumSquares
-0e501919 SumSquaresFrom
-955d8277 NormRow
-001b026c NormRow in place
-f8c0442c NormRowDot
-768bfc16 NormRowBackward
-dbe93845 NormRowWeights
-bdbfc917 LayerNormRow
-f3145c79 LayerNormRowDots
-85f8afa8 LayerNormRowBackward
-8082132c LayerNormRowWeights
-64aa396a LayerNormRowWeights without bias
-4c9c620e Rotate
-1188190d Rotate back
-e66d6bdb Max
-354d927c ExpSlice
-091a601c ExpSum
-8bddc554 SigmoidSlice
-859ac5b1 SiLUSlice
-f67ea943 SoftmaxBackward
-083fb0cb TanhSlice
-5b4c1bb1 SoftCap
-86407744 SoftCapBackward
-c65d5384 SwiGLU
-a0f21fb2 SwiGLU in place
-a3df9720 SwiGLUBackward
-682317c4 SwiGLUBackward in place
-d058aa84 GeGLU
-bb692464 GeGLUBackward
-46254f14 GELU
-433062b5 GELUBackward
-d44d21ea GELUErf
-3422bea3 GELUErfBackward
-21a49ed6 AdamW
-3e165dee Dropout
-8b536528 DropoutAdd
-b26e0661 WidenBF16
-486a0f7e WidenF16
+const elementwiseBits = `67097b04 Add
+e74021e1 AddScaled
+875347fe Scale
+30ceb0e2 Mul
+1b04f164 Sum64
+0647a18b Dot64
+79f51ca7 SumSquares
+1a5d9fbf SumSquaresFrom
+bfc11396 NormRow
+0046b3b7 NormRow in place
+8eb452a6 NormRowDot
+cc9e889f NormRowBackward
+34842608 NormRowWeights
+4e369f36 LayerNormRow
+6de71e6d LayerNormRowDots
+99e776f8 LayerNormRowBackward
+868bf55b LayerNormRowWeights
+93b1328f LayerNormRowWeights without bias
+bd554f77 Rotate
+9f161c0b Rotate back
+4b41bb5c Max
+8ddf283e ExpSlice
+e59471dd ExpSum
+05d4a38c SigmoidSlice
+a1263a2f SiLUSlice
+684182a9 SoftmaxBackward
+7719fb68 TanhSlice
+d2e8cc45 SoftCap
+2400d937 SoftCapBackward
+77a2b19d SwiGLU
+f96d4256 SwiGLU in place
+d349b616 SwiGLUBackward
+67722802 SwiGLUBackward in place
+109371c8 GeGLU
+97eaa86e GeGLUBackward
+6eeb3fd6 GELU
+dce57776 GELUBackward
+8d5ca139 GELUErf
+d5324dc1 GELUErfBackward
+db094b1a AdamW
+819a8f79 Dropout
+d2f1534e DropoutAdd
+b83fcff0 WidenBF16
+fda0eed6 WidenF16
 `

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -78,12 +79,7 @@ var elementwise = []struct {
 	{"GELUBackward", 12, func(o *operands) { GELUBackward(o.f[0], o.f[1], o.f[2]) }},
 	{"GELUErf", 8, func(o *operands) { GELUErf(o.f[0], o.f[1]) }},
 	{"GELUErfBackward", 12, func(o *operands) { GELUErfBackward(o.f[0], o.f[1], o.f[2]) }},
-	{"AdamW", 28, func(o *operands) {
-		for i, v := range o.f[3] {
-			o.f[3][i] = float32(math.Abs(float64(v)))
-		}
-		AdamW(o.f[0], o.f[1], o.f[2], o.f[3], adamWStep)
-	}},
+	{"AdamW", 28, func(o *operands) { AdamW(o.f[0], o.f[1], o.f[2], o.f[4], adamWStep) }},
 	{"Dropout", 8, func(o *operands) { Dropout(o.f[0], o.f[1], o.mask, o.s[0]) }},
 	{"DropoutAdd", 12, func(o *operands) { DropoutAdd(o.f[0], o.f[1], o.mask, o.s[0]) }},
 	{"WidenBF16", 6, func(o *operands) { WidenBF16(o.f[0], o.bytes) }},
@@ -100,6 +96,9 @@ func newOperands(n int, fill func() float32) (o *operands, intact func() bool) {
 		x, ok := guarded(n+i, func(int) float32 { return fill() })
 		o.f[i] = x[i:]
 		checks = append(checks, ok)
+	}
+	for i, v := range o.f[4] {
+		o.f[4][i] = float32(math.Abs(float64(v))) // AdamW takes its root
 	}
 	for i := range o.d {
 		o.d[i] = make([]float64, n)
@@ -273,13 +272,21 @@ func FuzzElementwise(f *testing.F) {
 	})
 }
 
-// 4096 elements: five slices of 16 KiB, in the second-level cache.
-func BenchmarkElementwise(b *testing.B) {
+// 2048 elements: what one kernel touches is mostly in the first-level cache.
+func BenchmarkElementwise(b *testing.B) { benchElementwise(b, 2048, "") }
+
+// Slices of 16 MiB, in memory.
+func BenchmarkElementwiseMemory(b *testing.B) {
+	benchElementwise(b, 4<<20, "Add Dot64 NormRow SwiGLU SwiGLUBackward ExpSum AdamW WidenBF16 WidenF16 Dropout")
+}
+
+// benchElementwise measures kernels, all or those that are named, with the machine's instructions and without.
+func benchElementwise(b *testing.B, n int, names string) {
 	r := rand.New(rand.NewPCG(45, 46))
-	o, _ := newOperands(4096, func() float32 { return float32(r.NormFloat64()) })
+	o, _ := newOperands(n, func() float32 { return float32(r.NormFloat64()) })
 	o.s = [4]float32{0.5, 1.25, 0.125, 1}
 	for _, k := range elementwise {
-		if strings.Contains(k.name, " ") {
+		if strings.Contains(k.name, " ") || names != "" && !slices.Contains(strings.Fields(names), k.name) {
 			continue
 		}
 		bench := func(b *testing.B) {
@@ -288,6 +295,7 @@ func BenchmarkElementwise(b *testing.B) {
 			for b.Loop() {
 				k.run(c)
 			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/element")
 		}
 		b.Run(k.name, bench)
 		b.Run(k.name+" plain", func(b *testing.B) { plainly(func() { bench(b) }) })
