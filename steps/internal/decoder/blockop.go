@@ -122,7 +122,7 @@ func (op *BlockOp) bindAll(params, places tensorList, g *blockGrads) {
 			continue
 		}
 		l := &b.lin[p]
-		l.base, l.dw = raw{l.out, l.in, params.next()}, places.next()
+		l.base, l.dw = l.num.linear(raw{l.out, l.in, params.next()}), places.next()
 		if c.Bias[p] {
 			l.bias, l.dbias = params.next(), places.next()
 		}

@@ -18,7 +18,8 @@ type head struct {
 	cfg  Config
 	norm affine
 	lin  Linear // [VocabSize, Hidden]
-	rows int    // scored at once
+	num  Numerics
+	rows int // scored at once
 }
 
 // headGrads receives the gradients of one pass; nil ones are not wanted.
@@ -82,7 +83,7 @@ func (hd *head) lossChunk(threads int, s *headScratch, rows, targets []int32, x 
 		return
 	}
 	if g.w != nil {
-		tensor.GemmTN(threads, v, h, n, s.logits, s.h, g.w, true)
+		hd.num.gemmTN(threads, v, h, n, s.logits, s.h, g.w, true)
 	}
 	if g.rows != nil {
 		hd.lin.(*tokenHead).gradient(threads, n, s.logits, s.h, g.rows)

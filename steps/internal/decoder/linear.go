@@ -64,6 +64,7 @@ type adapted struct {
 	base    Linear
 	bias    []float32 // [out]; nil for none
 	out, in int
+	num     Numerics
 	lora    LoRA
 	drop    *dropout // of what the LoRA sees; nil for none
 	// da, db and dm receive the gradients of A, B and the magnitudes; nil when not
@@ -126,7 +127,7 @@ func (l *adapted) forward(threads, m int, x, y []float32) {
 // with the same l. dx may be nil.
 func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	if l.dw != nil {
-		tensor.GemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
+		l.num.gemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
 	}
 	if l.dbias != nil {
 		columnSums(threads, m, dy, l.dbias)

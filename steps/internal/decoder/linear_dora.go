@@ -34,7 +34,7 @@ func (l *adapted) doraForward(threads, m int, x, y []float32) {
 	l.project(threads, m, x)
 	if l.work == nil { // nothing to keep for a backward pass
 		l.base.Forward(threads, m, x, y, false)
-		tensor.GemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, y, true)
+		l.num.gemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, y, true)
 		gain := l.gain(threads)
 		tensor.Parallel(threads, m, func(i int) { kernel.Mul(y[i*l.out:][:l.out], gain) })
 		return
@@ -72,7 +72,7 @@ func (l *adapted) doraValues(threads, m int, x []float32) {
 	l.gain(threads)
 	v.u = sized(v.u, m*l.out)
 	l.base.Forward(threads, m, l.seen(threads, m, x), v.u, false)
-	tensor.GemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, v.u, true)
+	l.num.gemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, v.u, true)
 }
 
 // gain returns Magnitude/n. The squared length of a row of V is
@@ -141,7 +141,7 @@ func (l *adapted) doraBackward(threads, m int, x, dy, dx []float32, add bool) {
 		})
 	}
 	l.base.Backward(threads, m, du, ds, add)
-	tensor.GemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, ds, true)
+	l.num.gemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, ds, true)
 	if l.drop != nil {
 		l.drop.backward(threads, m, l, ds, dx)
 	}

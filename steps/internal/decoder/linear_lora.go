@@ -1,10 +1,6 @@
 package decoder
 
-import (
-	"fmt"
-
-	"github.com/pipe-run/pipe/steps/internal/tensor"
-)
+import "fmt"
 
 // LoRA is a low-rank update of one linear: y += Scale · (x·Aᵀ)·Bᵀ, with
 // A [Rank, In] and B [Out, Rank].
@@ -96,7 +92,7 @@ func (l *adapted) bind(in, grads [][]float32) int {
 // lowForward completes y [m, out], which holds x·Wᵀ, by the update.
 func (l *adapted) lowForward(threads, m int, x, y []float32) {
 	l.project(threads, m, x)
-	tensor.GemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, y, true)
+	l.num.gemmNT(threads, m, l.out, l.lora.Rank, l.low.z, l.lora.B, y, true)
 }
 
 // project computes l.low.z from x [m, in].
@@ -109,7 +105,7 @@ func (l *adapted) project(threads, m int, x []float32) {
 		l.drop.draw(threads, m, l)
 	}
 	l.low.z = sized(l.low.z, m*r)
-	tensor.GemmNT(threads, m, r, l.in, l.seen(threads, m, x), l.lora.A, l.low.z, false)
+	l.num.gemmNT(threads, m, r, l.in, l.seen(threads, m, x), l.lora.A, l.low.z, false)
 	scaleBy(l.low.z, l.lora.Scale)
 }
 
@@ -129,10 +125,10 @@ func (l *adapted) lowBackward(threads, m int, x, dy, dx []float32) {
 	case dx == nil:
 	case l.drop != nil:
 		ds := l.drop.scratch(m, l)
-		tensor.GemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, ds, false)
+		l.num.gemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, ds, false)
 		l.drop.backward(threads, m, l, ds, dx)
 	default:
-		tensor.GemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, dx, true)
+		l.num.gemmNN(threads, m, l.in, l.lora.Rank, l.low.dz, l.lora.A, dx, true)
 	}
 }
 
@@ -141,16 +137,16 @@ func (l *adapted) lowBackward(threads, m int, x, dy, dx []float32) {
 func (l *adapted) weightsBackward(threads, m int, x, dy []float32, dx bool) {
 	r := l.lora.Rank
 	if l.db != nil {
-		tensor.GemmTN(threads, l.out, r, m, dy, l.low.z, l.db, false)
+		l.num.gemmTN(threads, l.out, r, m, dy, l.low.z, l.db, false)
 	}
 	if l.da == nil && !dx {
 		return
 	}
 	l.low.dz = sized(l.low.dz, m*r)
-	tensor.GemmNN(threads, m, r, l.out, dy, l.lora.B, l.low.dz, false)
+	l.num.gemmNN(threads, m, r, l.out, dy, l.lora.B, l.low.dz, false)
 	scaleBy(l.low.dz, l.lora.Scale)
 	if l.da != nil {
-		tensor.GemmTN(threads, r, l.in, m, l.low.dz, l.seen(threads, m, x), l.da, false)
+		l.num.gemmTN(threads, r, l.in, m, l.low.dz, l.seen(threads, m, x), l.da, false)
 	}
 }
 

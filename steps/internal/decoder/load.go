@@ -21,6 +21,11 @@ const (
 // Load reads the model directory dir. Every weight of the architecture must be
 // there with the shape that config.json implies; others are ignored.
 func Load(dir string, threads int, use Use) (*Model, error) {
+	return LoadIn(dir, threads, use, F32)
+}
+
+// LoadIn is Load for computing in other numerics.
+func LoadIn(dir string, threads int, use Use, num Numerics) (*Model, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
 		return nil, err
@@ -30,17 +35,21 @@ func Load(dir string, threads int, use Use) (*Model, error) {
 		return nil, err
 	}
 	defer w.Close()
-	return FromWeights(c, w, threads, use)
+	return fromWeights(c, w, threads, use, num)
 }
 
 // FromWeights builds a model of configuration c from an open weight directory,
 // which may be closed afterwards.
 func FromWeights(c Config, w *weights.Dir, threads int, use Use) (*Model, error) {
+	return fromWeights(c, w, threads, use, F32)
+}
+
+func fromWeights(c Config, w *weights.Dir, threads int, use Use, num Numerics) (*Model, error) {
 	files, err := c.Oriented(w)
 	if err != nil {
 		return nil, err
 	}
-	l := loader{c: c, w: files, threads: threads, use: use}
+	l := loader{c: c, w: files, threads: threads, use: use, num: num}
 	for _, t := range c.Tensors() {
 		if err := l.check(t); err != nil {
 			return nil, err
@@ -55,6 +64,7 @@ type loader struct {
 	w       Files
 	threads int
 	use     Use
+	num     Numerics
 }
 
 // check compares one stored tensor with the shape that the configuration wants.
@@ -79,6 +89,7 @@ func (l loader) check(t Tensor) error {
 
 func (l loader) load() (m *Model, err error) {
 	m = Skeleton(l.c)
+	m.Numerics = l.num
 	n := l.c.names()
 	if m.embed, err = l.stored(n.embed, l.c.VocabSize, l.c.Hidden); err != nil {
 		return nil, err
@@ -147,6 +158,9 @@ func (l loader) norm(path string) (n affine, err error) {
 // single rows are multiplied with it over and over. For training a matrix of
 // BF16, F16 or few bits stays as it is stored and is unpacked just before use.
 func (l loader) linear(name string, out, in int) (Linear, error) {
+	if l.num == BF16 {
+		return l.linearBF16(name, out, in)
+	}
 	dtype, err := l.w.DType(name)
 	if err != nil {
 		return nil, err

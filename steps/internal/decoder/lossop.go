@@ -86,7 +86,7 @@ func (op *LossOp) bind(params tensorList) {
 		op.g.rows = sized(op.g.rows, len(h.rows))
 		return
 	}
-	op.head.lin = raw{c.VocabSize, c.Hidden, params.next()}
+	op.head.lin = op.head.num.linear(raw{c.VocabSize, c.Hidden, params.next()})
 	op.g.w = sized(op.g.w, c.VocabSize*c.Hidden)
 }
 

@@ -17,6 +17,9 @@ const (
 // of one model may run at the same time.
 type Model struct {
 	Config
+	// Numerics is how its linears are multiplied. It must not change once scorers,
+	// sessions or trainings exist; Load sets it, since some weights depend on it.
+	Numerics  Numerics
 	embed     tensor.Panels // [VocabSize, Hidden]
 	positions []float32     // [MaxPositions, Hidden] with LearnedPositions
 	norm      affine
@@ -218,11 +221,11 @@ func (m *Model) block(i int) *block {
 	b := &block{cfg: m.Config, layer: i, norms: l.norms}
 	for p := range numProj {
 		out, in := m.projShape(p)
-		b.lin[p] = adapted{base: l.lin[p], bias: l.bias[p], out: out, in: in, lora: l.lora[p]}
+		b.lin[p] = adapted{base: m.Numerics.linear(l.lin[p]), bias: l.bias[p], out: out, in: in, num: m.Numerics, lora: l.lora[p]}
 	}
 	return b
 }
 
 func (m *Model) finalHead() *head {
-	return &head{cfg: m.Config, norm: m.norm, lin: m.head, rows: m.LossChunk()}
+	return &head{cfg: m.Config, norm: m.norm, lin: m.Numerics.linear(m.head), num: m.Numerics, rows: m.LossChunk()}
 }
