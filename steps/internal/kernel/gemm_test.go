@@ -114,7 +114,7 @@ func TestTilesOfThisMachine(t *testing.T) {
 			t.Errorf("%s: heights do not go from MR to 1", tile.Name)
 		}
 	}
-	for _, name := range []string{"avx512 12x32", "avx512 12x16", "avx2 6x16", "avx2 12x8"} {
+	for _, name := range []string{"avx512 12x32", "avx512 12x16", "avx2 6x16", "avx2 12x8", "neon 12x8"} {
 		if !names[name] {
 			t.Logf("not tested: the tile %s does not run on this machine or in this build", name)
 		}
