@@ -33,6 +33,14 @@ METHODS = {
     "layers": ("smollm2", dict(target_modules=["o_proj", "gate_proj"], layers_to_transform=[1])),
     "rslora": ("smollm2", dict(target_modules="all-linear", exclude_modules=["k_proj"], use_rslora=True)),
     "dora": ("smollm2", dict(target_modules="all-linear", use_dora=True)),
+    "embed": ("llama-2", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"])),
+    "embed-tied": ("smollm2", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"])),
+    "head": ("llama-2", dict(target_modules=["q_proj"], modules_to_save=["lm_head"])),
+    "both-tied": ("smollm2", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"])),
+    "tokens": ("llama-2", dict(target_modules=["q_proj"], trainable_token_indices=[20, 7, 3])),
+    "tokens-tied": ("gemma2", dict(target_modules=["q_proj"], trainable_token_indices={"embed_tokens": [20, 7, 3]})),
+    "tokens-head": ("qwen2-windows", dict(target_modules=["q_proj"], trainable_token_indices=[7], modules_to_save=["lm_head"])),
+    "conv1d": ("gpt2", dict(target_modules=["c_attn", "mlp.c_proj"], fan_in_fan_out=True, use_dora=True, modules_to_save=["wte"])),
     "dora-bias": ("qwen2", dict(target_modules="all-linear", use_dora=True, use_rslora=True)),
 }
 

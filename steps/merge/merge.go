@@ -70,7 +70,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := writeConfig(model, out, string(dtype)); err != nil {
+	if err := writeConfig(model, out, string(dtype), adapter.Unties(c)); err != nil {
 		return err
 	}
 	return artifact.Write(out, from.merged(base))
@@ -100,13 +100,16 @@ func chooseBase(want string, stored4bit bool, trainedOn *artifact.Quantization) 
 }
 
 // writeConfig writes the side files, with a configuration that states the dtype
-// and no quantization.
-func writeConfig(model, out, dtype string) error {
+// and no quantization, and whether head and embeddings are no longer tied.
+func writeConfig(model, out, dtype string, untied bool) error {
 	name, ok := artifact.TorchDType(dtype)
 	if !ok {
 		return fmt.Errorf("dtype %q is none of f32, bf16 and f16", dtype)
 	}
 	set := map[string]any{"torch_dtype": name, "dtype": nil, "quantization_config": nil}
+	if untied {
+		set["tie_word_embeddings"] = false
+	}
 	if err := artifact.RewriteConfig(model, out, set); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
 
@@ -33,7 +34,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err := f.adapted(); err != nil {
 		return nil, err
 	}
-	e := &pipeline.Estimate{Parameters: cfg.Params(), Trainable: f.trainable()}
+	e := &pipeline.Estimate{Parameters: cfg.Params(), Trainable: f.trained}
 	rows, err := rowsOf(ctx, cfg, q.Inputs["tokens"])
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", err)
@@ -116,7 +117,8 @@ type forecast struct {
 	cfg     decoder.Config
 	p       Params
 	linear  float64 // weights of the blocks' linears
-	adapter float64 // weights of the adapter; 0 for method full
+	adapter float64 // weights of the adapter's pairs; 0 for method full
+	trained int64   // weights
 	kept    int     // blocks that keep their activations
 }
 
@@ -127,21 +129,24 @@ func (f *forecast) adapted() error {
 		f.linear += float64(m.In * m.Out)
 	}
 	if f.p.LoRA == nil {
+		f.trained = f.cfg.Params()
 		return nil
 	}
-	design, err := f.p.LoRA.spec().Plan(f.cfg)
+	var ids []int32
+	for _, t := range f.p.LoRA.TrainableTokens {
+		if t.Piece == "" { // the tokenizer is not at hand
+			ids = append(ids, t.ID)
+		}
+	}
+	design, err := f.p.LoRA.plan(f.cfg, ids)
 	if err != nil {
 		return err
 	}
-	f.adapter = float64(design.Params())
-	return nil
-}
-
-func (f *forecast) trainable() int64 {
-	if f.p.LoRA == nil {
-		return f.cfg.Params()
+	for _, m := range design.Targets {
+		f.adapter += float64(m.Rank * (m.In + m.Out))
 	}
-	return int64(f.adapter)
+	f.trained = design.Params() + int64((len(f.p.LoRA.TrainableTokens)-len(ids))*f.cfg.Hidden)
+	return nil
 }
 
 // forward returns the FLOPs of the loss of all rows. Attention is causal: of
@@ -171,6 +176,9 @@ func (f *forecast) update(r *rowSet) float64 {
 	if f.p.LoRA == nil {
 		return flops + 2*tokens*f.linear + head
 	}
+	if f.p.LoRA.saves(lora.SaveHead) {
+		flops += head
+	}
 	return flops + 4*tokens*f.adapter
 }
 
@@ -182,7 +190,7 @@ func (f *forecast) memory(stored int64, tokens int) int64 {
 	if f.p.accumulates() {
 		each += 4
 	}
-	bytes := f.trainable() * (each + f.p.momentBytes())
+	bytes := f.trained * (each + f.p.momentBytes())
 	bytes += int64(f.kept) * valueBytes(c, tokens)
 	if f.p.LoRA != nil {
 		bytes += stored

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -8,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/lora"
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // LoRA is a low-rank adapter to be trained.
@@ -24,6 +27,9 @@ type LoRA struct {
 	Dropout      float64            `json:"dropout,omitempty"`
 	DoRA         bool               `json:"dora,omitempty"`
 	PlusRatio    float64            `json:"loraPlusRatio,omitempty"`
+
+	ModulesToSave   []string `json:"modulesToSave,omitempty"`
+	TrainableTokens []Token  `json:"trainableTokens,omitempty"`
 }
 
 // check refuses what the schema refuses too.
@@ -63,8 +69,73 @@ func (l *LoRA) spec() lora.Spec {
 		Selection: lora.Selection{Targets: l.Targets, Exclude: l.Exclude, Layers: l.Layers},
 		Rank:      l.Rank, Alpha: l.Alpha, RSLoRA: l.RSLoRA,
 		RankPattern: l.RankPattern, AlphaPattern: l.AlphaPattern, Dropout: l.Dropout, DoRA: l.DoRA,
+		ModulesToSave: l.ModulesToSave,
 	}
 }
+
+// A Token is an id, or a piece of the model's tokenizer.
+type Token struct {
+	ID    int32
+	Piece string // used when it is not empty
+}
+
+// UnmarshalJSON reads an id or a piece.
+func (t *Token) UnmarshalJSON(b []byte) error {
+	*t = Token{}
+	if json.Unmarshal(b, &t.Piece) == nil && t.Piece != "" {
+		return nil
+	}
+	if err := json.Unmarshal(b, &t.ID); err != nil {
+		return fmt.Errorf("trainableTokens: want ids and pieces")
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (t Token) MarshalJSON() ([]byte, error) {
+	if t.Piece != "" {
+		return json.Marshal(t.Piece)
+	}
+	return json.Marshal(t.ID)
+}
+
+// tokens looks trainable tokens up in the tokenizer of the model in dir, which
+// must exist only where pieces are named.
+func (l *LoRA) tokens(dir string) ([]int32, error) {
+	blame := func(format string, args ...any) error {
+		return &pipeline.FieldError{Field: "lora.trainableTokens", Err: fmt.Errorf(format, args...)}
+	}
+	var tok *token.Tokenizer
+	var ids []int32
+	for _, t := range l.TrainableTokens {
+		if t.Piece == "" {
+			ids = append(ids, t.ID)
+			continue
+		}
+		if tok == nil {
+			var err error
+			if tok, err = token.Load(dir); err != nil {
+				return nil, blame("reading the model's tokenizer: %w", err)
+			}
+		}
+		id, ok := tok.ID(t.Piece)
+		if !ok {
+			return nil, blame("%q is no token of the model's tokenizer", t.Piece)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// plan works out the adapter for a model. ids are those of trainable tokens.
+func (l *LoRA) plan(cfg decoder.Config, ids []int32) (*lora.Design, error) {
+	s := l.spec()
+	s.Tokens = ids
+	return s.Plan(cfg)
+}
+
+// saves says whether the adapter trains a matrix whole.
+func (l *LoRA) saves(name string) bool { return slices.Contains(l.ModulesToSave, name) }
 
 // rates are the factors on the learning rate of trained tensors, nil for none:
 // LoRA+ has B, and all that is no matrix, learn faster than A.

@@ -75,6 +75,11 @@ func TestLoRAMistakes(t *testing.T) {
 		`"dropout": -0.1`:                         "lora.dropout: -0.1 is not",
 		`"loraPlusRatio": -2`:                     "lora.loraPlusRatio: -2 is not above 0",
 		`"rankPattern": {"q_prj": 2}`:             `lora.rankPattern: "q_prj" matches no adapted layer (did you mean "q_proj"?)`,
+		`"modulesToSave": ["q_proj"]`:             `lora.modulesToSave: "q_proj" is neither "embed_tokens" nor "lm_head"`,
+		`"modulesToSave": ["lm_head", "lm_head"]`: "named twice",
+		`"trainableTokens": [48]`:                 "lora.trainableTokens: id 48 is outside the model's vocabulary of 48",
+		`"trainableTokens": [4, 4]`:               "lora.trainableTokens: id 4 is named twice",
+		`"trainableTokens": [4], "modulesToSave": ["embed_tokens"]`: "lora.trainableTokens: modulesToSave trains all",
 		`"targets": ".*x"`:                        "lora.targets: the regular expression",
 		`"targets": ["q_proj"], "exclude": ".*q"`: "lora.exclude: the regular expression",
 	} {
@@ -149,4 +154,97 @@ func mustConfig(t *testing.T, dir string) decoder.Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// TestTrainedBesideTheAdapter: what is trained whole, or by token, is in the
+// adapter, and a model with the adapter has the loss that training measured.
+func TestTrainedBesideTheAdapter(t *testing.T) {
+	for _, c := range []struct {
+		tied    bool
+		options string
+		extra   int64 // weights
+	}{
+		{false, `"modulesToSave": ["embed_tokens"]`, 48 * 32},
+		{true, `"modulesToSave": ["lm_head"]`, 48 * 32},
+		{true, `"modulesToSave": ["lm_head", "embed_tokens"], "dora": true`, 2*48*32 + 2*(3*32+2*16+2*64)},
+		{false, `"trainableTokens": [5, "b"], "modulesToSave": ["lm_head"]`, 48*32 + 2*32},
+		{true, `"trainableTokens": ["ab", 7, 11]`, 3 * 32},
+	} {
+		in := map[string]string{"model": tinyModel(t, c.tied), "tokens": tinyTokens(t, 20, true)}
+		writeTokenizer(t, in["model"])
+		in["validation"] = in["tokens"]
+		p := loraParams()
+		if err := json.Unmarshal([]byte(`{"rank": 4, "alpha": 8, `+c.options+`}`), p.LoRA); err != nil {
+			t.Fatal(err)
+		}
+		e, err := forecastOf(t, in, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJob(t, in, "adapter")
+		log := j.must(t, p)[logFile]
+		a, err := lora.Read(j.task.Out["adapter"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss, err := lossOf(t, in, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := a.Params(); n != e.Trainable {
+			t.Errorf("%s: %d weights, %d foretold", c.options, n, e.Trainable)
+		}
+		plain := loraParams()
+		if e, err = forecastOf(t, in, plain); err != nil || a.Params() != e.Trainable+c.extra {
+			t.Errorf("%s: %d weights, want %d more than %d, %v", c.options, a.Params(), c.extra, e.Trainable, err)
+		}
+		var last validationLine
+		for l := range strings.Lines(log) {
+			if strings.Contains(l, "validationLoss") {
+				if err := json.Unmarshal([]byte(l), &last); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if d := math.Abs(loss - last.ValidationLoss); d > 1e-5 {
+			t.Errorf("%s: the adapter has the loss %g, training measured %g", c.options, loss, last.ValidationLoss)
+		}
+		if first := lines(t, log)[0].Loss; loss > first-0.05 {
+			t.Errorf("%s: loss %g after %g", c.options, loss, first)
+		}
+	}
+}
+
+// lossOf is the loss of a model with an adapter on its validation tokens.
+func lossOf(t *testing.T, in map[string]string, a *lora.Adapter) (float64, error) {
+	t.Helper()
+	m, err := decoder.Load(in["model"], 1, decoder.Infer)
+	if err != nil {
+		return 0, err
+	}
+	if err := a.Attach(m, in["model"], 1); err != nil {
+		return 0, err
+	}
+	rows, done, err := openRows(t.Context(), m.Config, in["validation"], "validation")
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	var sum float64
+	count := 0
+	for i := range rows.number {
+		b, err := rows.join([]int{i})
+		if err != nil {
+			return 0, err
+		}
+		nll, err := m.NewScorer(1).NLL(t.Context(), b)
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range nll {
+			sum += v
+		}
+		count += len(nll)
+	}
+	return sum / float64(count), nil
 }

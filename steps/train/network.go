@@ -48,8 +48,8 @@ func newNetwork(w *weightSet, tokens, threads, kept int) (*network, error) {
 		return b.Apply(o, x...)
 	}
 	var x *autograd.Value
-	if w.full != nil {
-		x = apply(n.training.NewEmbedOp())
+	if o := w.embedOp(n.training); o != nil {
+		x = apply(o)
 	} else {
 		n.x = make([]float32, tokens*w.cfg.Hidden)
 		x = b.Input("x", []int{tokens, w.cfg.Hidden}, n.x)
@@ -61,18 +61,40 @@ func newNetwork(w *weightSet, tokens, threads, kept int) (*network, error) {
 		}
 		x = apply(n.training.NewBlockOp(i, w.adapt), x)
 	}
-	var loss op = n.training.NewLossOp()
-	if w.full != nil {
-		loss = n.training.NewFullLossOp()
-	}
 	var err error
-	if n.program, err = b.Compile(apply(loss, x), wrt...); err != nil {
+	if n.program, err = b.Compile(apply(w.lossOp(n.training), x), wrt...); err != nil {
 		return nil, fmt.Errorf("compiling the graph: %w", err)
 	}
 	for i := range wrt {
 		n.grads = append(n.grads, n.program.Grad(i))
 	}
 	return n, nil
+}
+
+// embedOp returns the op of the embeddings, nil where they are frozen.
+func (w *weightSet) embedOp(t *decoder.Training) op {
+	switch {
+	case w.full != nil:
+		return t.NewEmbedOp()
+	case w.lora.Saved.Embed != nil:
+		return t.NewSavedEmbedOp()
+	case w.lora.Saved.Tokens != nil:
+		return t.NewTokenEmbedOp(w.lora.Saved.Tokens)
+	}
+	return nil
+}
+
+// lossOp returns the op of the head and the loss.
+func (w *weightSet) lossOp(t *decoder.Training) op {
+	switch {
+	case w.full != nil:
+		return t.NewFullLossOp()
+	case w.lora.Saved.Head != nil:
+		return t.NewSavedLossOp()
+	case w.lora.Saved.Tokens != nil && w.cfg.Tied:
+		return t.NewTokenLossOp(w.lora.Saved.Tokens)
+	}
+	return t.NewLossOp()
 }
 
 // run computes a microbatch of an update with count supervised tokens. It

@@ -36,7 +36,11 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 		}
 		return w, nil
 	}
-	design, err := p.LoRA.spec().Plan(cfg)
+	ids, err := p.LoRA.tokens(w.dir)
+	if err != nil {
+		return nil, err
+	}
+	design, err := p.LoRA.plan(cfg, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +84,9 @@ func (w *weightSet) initialise() error {
 	switch {
 	case w.lora != nil:
 		w.initialiseLoRA()
+		if err := w.lora.StartSaved(w.cfg, w.dir); err != nil {
+			return fmt.Errorf("reading the model: %w", err)
+		}
 		return nil
 	case w.p.Init == "random":
 		return w.randomise()
@@ -181,6 +188,9 @@ func (w *weightSet) load() error {
 func (w *weightSet) scorable() (*decoder.Model, error) {
 	if w.full != nil {
 		return decoder.FromTensors(w.cfg, w.get)
+	}
+	if err := w.model.Replace(w.lora.Saved); err != nil {
+		return nil, err
 	}
 	return w.model, w.model.Attach(w.lora.Lookup)
 }

@@ -36,6 +36,14 @@ type Pair struct {
 type Adapter struct {
 	Config Config
 	Pairs  map[string]Pair
+	// Saved is what is trained whole beside the pairs. Of an adapter that was read
+	// it is known after Check.
+	Saved decoder.Saved
+	whole wholes
+	// embed and head are the paths of the embeddings and the head of the model that
+	// the adapter was designed for, vocab its vocabulary; see Write.
+	embed, head string
+	vocab       int
 }
 
 // Modules returns the paths of the adapted modules, sorted.
@@ -65,8 +73,18 @@ func (a *Adapter) Trained(name string) []float32 {
 	if module, ok := strings.CutSuffix(name, suffixB); ok {
 		return a.Pairs[module].B
 	}
-	module, _ := strings.CutSuffix(name, suffixM)
-	return a.Pairs[module].Magnitude
+	if module, ok := strings.CutSuffix(name, suffixM); ok {
+		return a.Pairs[module].Magnitude
+	}
+	switch name {
+	case a.embed + ".weight":
+		return a.Saved.Embed
+	case a.head + ".weight":
+		return a.Saved.Head
+	case a.embed + suffixTokens:
+		return a.Saved.Rows
+	}
+	return nil
 }
 
 // Params is the number of weights in the adapter.
@@ -75,7 +93,7 @@ func (a *Adapter) Params() int64 {
 	for _, p := range a.Pairs {
 		n += int64(len(p.A) + len(p.B) + len(p.Magnitude))
 	}
-	return n
+	return n + int64(len(a.Saved.Embed)+len(a.Saved.Head)+len(a.Saved.Rows))
 }
 
 // Read reads the adapter in dir. Every tensor must belong to a pair whose
@@ -95,7 +113,7 @@ func Read(dir string) (*Adapter, error) {
 		return nil, fmt.Errorf("reading adapter: %w", err)
 	}
 	defer f.Close()
-	a := &Adapter{Config: c, Pairs: map[string]Pair{}}
+	a := &Adapter{Config: c, Pairs: map[string]Pair{}, whole: wholes{matrices: map[string]matrix{}}}
 	for _, t := range f.Tensors() {
 		if err := a.take(f, t); err != nil {
 			return nil, fmt.Errorf("%s: %w", WeightsFile, err)
@@ -107,6 +125,9 @@ func Read(dir string) (*Adapter, error) {
 // take adds one stored tensor.
 func (a *Adapter) take(f *safetensors.File, t safetensors.Tensor) error {
 	name := strings.TrimPrefix(t.Name, prefix)
+	if saved, err := a.takeSaved(f, t, name); saved {
+		return err
+	}
 	for _, suffix := range []string{suffixM, suffixMOld} {
 		if module, ok := strings.CutSuffix(name, suffix); ok {
 			return a.takeMagnitude(f, t, module)
@@ -191,7 +212,7 @@ func (a *Adapter) complete() error {
 		p.Scale = scale
 		a.Pairs[module] = p
 	}
-	return nil
+	return a.completeSaved()
 }
 
 // Check says how the adapter does not fit a base model of configuration c, or
@@ -211,5 +232,5 @@ func (a *Adapter) Check(c decoder.Config) error {
 			return fmt.Errorf("the adapter does not fit the model: its %s is [%d, %d], the model's [%d, %d]", path, p.Out, p.In, m.Out, m.In)
 		}
 	}
-	return nil
+	return a.settle(c)
 }

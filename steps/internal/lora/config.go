@@ -31,6 +31,7 @@ const (
 	maxRank        = 1 << 14
 	maxPatterns    = 1 << 12
 	maxPatternLen  = 1 << 10
+	maxTokens      = 1 << 20
 )
 
 // Config is what adapter_config.json says about the arithmetic.
@@ -47,6 +48,10 @@ type Config struct {
 	AlphaPattern map[string]float64
 	// Dropout is what training left out of the input; it is off when a model is used.
 	Dropout float64
+	// ModulesToSave are the names of modules that are trained whole, and
+	// TokenIndices the tokens whose embeddings are.
+	ModulesToSave []string
+	TokenIndices  []int32
 	// Targets are the names of the adapted modules, as the file lists them.
 	Targets []string
 	// FanInFanOut says that the files of the base hold the adapted weights as
@@ -71,6 +76,7 @@ type rawConfig struct {
 	Rank          *int               `json:"r"`
 	RankPattern   map[string]int     `json:"rank_pattern"`
 	Targets       json.RawMessage    `json:"target_modules"`
+	TokenIndices  json.RawMessage    `json:"trainable_token_indices"`
 	DoRA          bool               `json:"use_dora"`
 	RSLoRA        bool               `json:"use_rslora"`
 }
@@ -80,7 +86,7 @@ type rawConfig struct {
 func refusedKeys() []string {
 	return []string{
 		"alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias",
-		"monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+		"monteclora_config", "target_parameters", "use_bdlora", "use_qalora",
 		"velora_config",
 	}
 }
@@ -127,7 +133,7 @@ func ParseConfig(text []byte) (Config, error) {
 	c := Config{
 		Rank: 8, Alpha: 8, RSLoRA: raw.RSLoRA, DoRA: raw.DoRA,
 		RankPattern: raw.RankPattern, AlphaPattern: raw.AlphaPattern, Dropout: raw.Dropout,
-		FanInFanOut: raw.FanInFanOut,
+		FanInFanOut: raw.FanInFanOut, ModulesToSave: raw.ModulesToSave,
 	}
 	if raw.Rank != nil {
 		c.Rank = *raw.Rank
@@ -139,6 +145,9 @@ func ParseConfig(text []byte) (Config, error) {
 		c.BaseModel = *raw.BaseModel
 	}
 	if err := c.readTargets(raw.Targets); err != nil {
+		return Config{}, err
+	}
+	if err := c.readTokens(raw.TokenIndices); err != nil {
 		return Config{}, err
 	}
 	return c, c.check()
@@ -167,8 +176,6 @@ func (r rawConfig) refuse() error {
 		return fmt.Errorf("peft_type is %q, want \"LORA\"", r.PEFTType)
 	case r.Bias != "" && r.Bias != "none":
 		return fmt.Errorf("bias %q is not supported: want \"none\"", r.Bias)
-	case len(r.ModulesToSave) > 0:
-		return fmt.Errorf("modules_to_save %s is not supported", strings.Join(r.ModulesToSave, ", "))
 	}
 	return nil
 }
@@ -189,6 +196,38 @@ func (c *Config) readTargets(raw json.RawMessage) error {
 		return fmt.Errorf("target_modules is neither a string nor a list of strings")
 	}
 	c.Targets = []string{one}
+	return nil
+}
+
+// readTokens reads a list of ids, or an object with one such list, by the name of
+// the embeddings.
+func (c *Config) readTokens(raw json.RawMessage) error {
+	if blank(raw) || json.Unmarshal(raw, &c.TokenIndices) == nil {
+		return c.checkTokens()
+	}
+	var by map[string][]int32
+	if err := json.Unmarshal(raw, &by); err != nil {
+		return fmt.Errorf("trainable_token_indices is neither a list of ids nor lists by name")
+	}
+	if len(by) != 1 {
+		return fmt.Errorf("trainable_token_indices names %d modules: pipe trains tokens of the embeddings, and of a head that is tied to them", len(by))
+	}
+	for _, c.TokenIndices = range by {
+	}
+	return c.checkTokens()
+}
+
+func (c *Config) checkTokens() error {
+	if len(c.TokenIndices) > maxTokens {
+		return fmt.Errorf("trainable_token_indices lists %d ids, want at most %d", len(c.TokenIndices), maxTokens)
+	}
+	seen := map[int32]bool{}
+	for _, id := range c.TokenIndices {
+		if id < 0 || seen[id] {
+			return fmt.Errorf("trainable_token_indices: id %d is negative or comes twice", id)
+		}
+		seen[id] = true
+	}
 	return nil
 }
 

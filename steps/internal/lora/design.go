@@ -18,6 +18,10 @@ type Spec struct {
 	RankPattern  map[string]int
 	AlphaPattern map[string]float64
 	DoRA         bool
+	// ModulesToSave are trained whole: SaveEmbed, SaveHead. Of the embeddings of
+	// Tokens, and of a head tied to them, the rows are trained.
+	ModulesToSave []string
+	Tokens        []int32
 	// Dropout is recorded in the configuration.
 	Dropout float64
 }
@@ -33,6 +37,9 @@ type Target struct {
 type Design struct {
 	Config  Config
 	Targets []Target
+
+	model       decoder.Config
+	embed, head bool // are trained whole
 }
 
 // Plan works out what s means for a model of configuration c.
@@ -41,7 +48,7 @@ func (s Spec) Plan(c decoder.Config) (*Design, error) {
 	if err != nil {
 		return nil, blame(field, "%w", err)
 	}
-	d := &Design{Config: Config{
+	d := &Design{model: c, Config: Config{
 		Rank: s.Rank, Alpha: s.Alpha, RSLoRA: s.RSLoRA, DoRA: s.DoRA,
 		RankPattern: s.RankPattern, AlphaPattern: s.AlphaPattern, Targets: s.names(modules),
 		Dropout:     s.Dropout,
@@ -52,6 +59,9 @@ func (s Spec) Plan(c decoder.Config) (*Design, error) {
 	}
 	if err := d.Config.check(); err != nil {
 		return nil, blame("rank", "%w", err)
+	}
+	if err := s.saved(c, d); err != nil {
+		return nil, err
 	}
 	for _, m := range modules {
 		t := Target{Module: m}
@@ -116,12 +126,29 @@ func (d *Design) Params() int64 {
 			n += int64(t.Out)
 		}
 	}
-	return n
+	whole := int64(d.model.VocabSize) * int64(d.model.Hidden)
+	if d.embed {
+		n += whole
+	}
+	if d.head {
+		n += whole
+	}
+	return n + int64(len(d.Config.TokenIndices))*int64(d.model.Hidden)
 }
 
 // New returns the adapter with zero weights.
 func (d *Design) New() *Adapter {
-	a := &Adapter{Config: d.Config, Pairs: map[string]Pair{}}
+	c := d.model
+	a := &Adapter{Config: d.Config, Pairs: map[string]Pair{}, embed: c.EmbedPath(), head: c.HeadPath(), vocab: c.VocabSize}
+	if d.embed {
+		a.Saved.Embed = make([]float32, c.VocabSize*c.Hidden)
+	}
+	if d.head {
+		a.Saved.Head = make([]float32, c.VocabSize*c.Hidden)
+	}
+	if n := len(d.Config.TokenIndices); n > 0 {
+		a.Saved.Tokens, a.Saved.Rows = d.Config.TokenIndices, make([]float32, n*c.Hidden)
+	}
 	for _, t := range d.Targets {
 		p := Pair{
 			A: make([]float32, t.Rank*t.In), B: make([]float32, t.Out*t.Rank),

@@ -28,6 +28,9 @@ func (a *Adapter) Attach(m *decoder.Model, dir string, threads int) error {
 			return err
 		}
 	}
+	if err := m.Replace(a.Saved); err != nil {
+		return err
+	}
 	return m.Attach(a.Lookup)
 }
 

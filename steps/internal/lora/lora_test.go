@@ -153,22 +153,24 @@ func TestConfigPatterns(t *testing.T) {
 
 func TestConfigRefuses(t *testing.T) {
 	for extra, want := range map[string]string{
-		`"bias": "all"`:                           "bias",
-		`"modules_to_save": ["lm_head"]`:          "modules_to_save",
-		`"layer_replication": [[0, 4]]`:           "layer_replication",
-		`"alora_invocation_tokens": [1]`:          "alora_invocation_tokens",
-		`"use_qalora": true`:                      "use_qalora",
-		`"arrow_config": {"a": 1}`:                "arrow_config",
-		`"kasa_config": {"a": 1}`:                 "kasa_config",
-		`"monteclora_config": {"a": 1}`:           "monteclora_config",
-		`"target_parameters": ["x"]`:              "target_parameters",
-		`"init_lora_weights": "pissa_niter_4"`:    "pissa",
-		`"r": 0`:                                  "r is 0",
-		`"r": 99999999`:                           "r is 99999999",
-		`"rank_pattern": {"(": 1}`:                "pattern",
-		`"target_modules": 3`:                     "target_modules",
-		`"peft_type": "IA3"`:                      "IA3",
-		`"trainable_token_indices": {"emb": [1]}`: "trainable_token_indices",
+		`"bias": "all"`:                                   "bias",
+		`"layer_replication": [[0, 4]]`:                   "layer_replication",
+		`"alora_invocation_tokens": [1]`:                  "alora_invocation_tokens",
+		`"use_qalora": true`:                              "use_qalora",
+		`"arrow_config": {"a": 1}`:                        "arrow_config",
+		`"kasa_config": {"a": 1}`:                         "kasa_config",
+		`"monteclora_config": {"a": 1}`:                   "monteclora_config",
+		`"target_parameters": ["x"]`:                      "target_parameters",
+		`"init_lora_weights": "pissa_niter_4"`:            "pissa",
+		`"r": 0`:                                          "r is 0",
+		`"r": 99999999`:                                   "r is 99999999",
+		`"rank_pattern": {"(": 1}`:                        "pattern",
+		`"target_modules": 3`:                             "target_modules",
+		`"peft_type": "IA3"`:                              "IA3",
+		`"trainable_token_indices": {"a": [1], "b": [2]}`: "names 2 modules",
+		`"trainable_token_indices": [1, 1]`:               "comes twice",
+		`"trainable_token_indices": [-1]`:                 "negative",
+		`"trainable_token_indices": "x"`:                  "neither a list",
 	} {
 		_, err := ParseConfig([]byte(`{"peft_type": "LORA", ` + extra + `}`))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -193,10 +195,13 @@ func TestReadRefuses(t *testing.T) {
 		"want a matrix":                          {spec(q+suffixA, 4, 8, 1)},
 		"neither a lora_A":                       {spec(q+".lora_C", 4)},
 		"which adapter_config.json does not say": {spec(q+suffixM, 4)},
-		"rank 2 in":                              {spec(q+suffixA, 2, 8), spec(q+suffixB, 8, 2)},
+		"a has rows too":                         {spec("a"+suffixTokens, 1, 2), spec("b"+suffixTokens, 1, 2)},
+		"has 3 rows for 1":                       {spec("a"+suffixTokens, 3, 2)},
+		"tensor base_model.model.lm_head.weight has shape [4], want a matrix": {spec(prefix+"lm_head.weight", 4)},
+		"rank 2 in": {spec(q+suffixA, 2, 8), spec(q+suffixB, 8, 2)},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(`{"peft_type": "LORA", "r": 4}`), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(`{"peft_type": "LORA", "r": 4, "modules_to_save": ["lm_head"], "trainable_token_indices": [5]}`), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		w, err := safetensors.Create(filepath.Join(dir, WeightsFile), specs, nil)
@@ -293,7 +298,11 @@ func merge(t *testing.T, dir string, c decoder.Config, a *Adapter, opt MergeOpti
 	if err := Merge(context.Background(), c, w, a, out, opt); err != nil {
 		t.Fatal(err)
 	}
-	if err := artifact.RewriteConfig(dir, out, nil); err != nil {
+	set := map[string]any{}
+	if a.Unties(c) {
+		set["tie_word_embeddings"] = false
+	}
+	if err := artifact.RewriteConfig(dir, out, set); err != nil {
 		t.Fatal(err)
 	}
 	return out

@@ -115,7 +115,34 @@ func (m *merger) specs() ([]safetensors.Spec, error) {
 		}
 		specs = append(specs, s)
 	}
+	if m.a.Unties(m.c) && !m.base.Has(m.c.HeadTensor()) {
+		specs = append(specs, safetensors.Spec{Name: m.c.HeadTensor(), DType: m.opt.DType, Shape: []int{m.c.VocabSize, m.c.Hidden}})
+	}
 	return safetensors.Order(specs), nil
+}
+
+// saved returns the tensor if it is one that the adapter holds, or some rows of,
+// or that of a head which the adapter unties; nil otherwise.
+func (m *merger) saved(name string) ([]float32, error) {
+	s, embed, head := m.a.Saved, m.c.EmbedTensor(), m.c.HeadTensor()
+	switch {
+	case name == embed && s.Embed != nil:
+		return s.Embed, nil
+	case name == head && s.Head != nil:
+		return s.Head, nil
+	case name == head && m.a.Unties(m.c):
+		return m.base.F32(embed)
+	case len(s.Tokens) == 0 || !(name == embed || name == head && m.c.Tied):
+		return nil, nil
+	}
+	x, err := m.base.F32(embed)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range s.Tokens {
+		copy(x[int(id)*m.c.Hidden:], s.Rows[i*m.c.Hidden:][:m.c.Hidden])
+	}
+	return x, nil
 }
 
 // float says whether weights.Dir.F32 widens the dtype.
@@ -159,6 +186,14 @@ func size(s safetensors.Spec) int64 {
 
 // tensor returns the bytes of one merged tensor.
 func (m *merger) tensor(s safetensors.Spec) ([]byte, error) {
+	saved, err := m.saved(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	if saved != nil {
+		raw := make([]byte, size(s))
+		return raw, tensor.Encode(raw, s.DType, saved)
+	}
 	stored, err := m.base.DType(s.Name)
 	if err != nil {
 		return nil, err

@@ -106,6 +106,9 @@ func checkTraining(t *testing.T, dir, base string, want golden) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := a.Check(m.Config); err != nil {
+		t.Fatal(err)
+	}
 	if a.Config.DoRA {
 		if err := a.Measure(m.Config, base, 1); err != nil {
 			t.Fatal(err)
@@ -167,20 +170,33 @@ type trainOp interface {
 // gradient of every trained tensor.
 func (a *Adapter) pass(t *testing.T, c decoder.Config, tr *decoder.Training, tokens int) (float64, map[string]float64) {
 	t.Helper()
-	ops := []trainOp{}
+	ops := []trainOp{frozenEmbeddings{tr}}
+	switch {
+	case a.Saved.Embed != nil:
+		ops[0] = tr.NewSavedEmbedOp()
+	case a.Saved.Tokens != nil:
+		ops[0] = tr.NewTokenEmbedOp(a.Saved.Tokens)
+	}
 	for i := range c.Layers {
 		ops = append(ops, tr.NewBlockOp(i, a.Adapt))
 	}
-	ops = append(ops, tr.NewLossOp())
+	switch {
+	case a.Saved.Head != nil:
+		ops = append(ops, tr.NewSavedLossOp())
+	case a.Saved.Tokens != nil && c.Tied:
+		ops = append(ops, tr.NewTokenLossOp(a.Saved.Tokens))
+	default:
+		ops = append(ops, tr.NewLossOp())
+	}
 	n := len(ops)
 	xs := make([][]float32, n+1)
-	xs[0] = make([]float32, tokens*c.Hidden)
-	tr.Embed(xs[0])
 	in, grads := make([][][]float32, n), make([][][]float32, n)
 	for i, o := range ops {
-		xs[i+1] = make([]float32, len(xs[0]))
-		in[i] = [][]float32{xs[i]}
-		grads[i] = [][]float32{make([]float32, len(xs[0]))}
+		xs[i+1] = make([]float32, tokens*c.Hidden)
+		if i > 0 {
+			in[i] = [][]float32{xs[i]}
+			grads[i] = [][]float32{make([]float32, len(xs[i]))}
+		}
 		for _, p := range o.Inputs() {
 			x := a.get(t, p.Name)
 			in[i], grads[i] = append(in[i], x), append(grads[i], make([]float32, len(x)))
@@ -190,19 +206,41 @@ func (a *Adapter) pass(t *testing.T, c decoder.Config, tr *decoder.Training, tok
 		}
 	}
 	loss, dy := xs[n][0], []float32{1}
-	norms := map[string]float64{}
+	all := map[string][]float32{} // the tied matrix gets two
 	for i := n - 1; i >= 0; i-- {
 		if err := ops[i].Backward(grads[i], in[i], xs[i+1], dy); err != nil {
 			t.Fatal(err)
 		}
-		dy = grads[i][0]
 		for j, p := range ops[i].Inputs() {
-			var sum float64
-			for _, v := range grads[i][1+j] {
-				sum += float64(v) * float64(v)
+			g := grads[i][j+min(i, 1)]
+			for k, v := range all[p.Name] {
+				g[k] += v
 			}
-			norms[p.Name] = math.Sqrt(sum)
+			all[p.Name] = g
 		}
+		if i > 0 {
+			dy = grads[i][0]
+		}
+	}
+	norms := map[string]float64{}
+	for name, g := range all {
+		var sum float64
+		for _, v := range g {
+			sum += float64(v) * float64(v)
+		}
+		norms[name] = math.Sqrt(sum)
 	}
 	return float64(loss), norms
 }
+
+// frozenEmbeddings is the op of embeddings that are not trained.
+type frozenEmbeddings struct{ tr *decoder.Training }
+
+func (frozenEmbeddings) Inputs() []decoder.Tensor { return nil }
+
+func (f frozenEmbeddings) Forward(out []float32, _ [][]float32) error {
+	f.tr.Embed(out)
+	return nil
+}
+
+func (frozenEmbeddings) Backward(_, _ [][]float32, _, _ []float32) error { return nil }

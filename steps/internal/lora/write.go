@@ -46,13 +46,14 @@ type writtenConfig struct {
 	LayersToTransform *string            `json:"layers_to_transform"`
 	Alpha             float64            `json:"lora_alpha"`
 	Dropout           decimal            `json:"lora_dropout"`
-	ModulesToSave     *string            `json:"modules_to_save"`
+	ModulesToSave     []string           `json:"modules_to_save"`
 	PEFTType          string             `json:"peft_type"`
 	Rank              int                `json:"r"`
 	RankPattern       map[string]int     `json:"rank_pattern"`
 	Revision          *string            `json:"revision"`
 	Targets           []string           `json:"target_modules"`
 	TaskType          string             `json:"task_type"`
+	TokenIndices      []int32            `json:"trainable_token_indices,omitempty"`
 	DoRA              bool               `json:"use_dora"`
 	RSLoRA            bool               `json:"use_rslora"`
 }
@@ -75,6 +76,7 @@ func (a *Adapter) writeConfig(dir string) error {
 		AlphaPattern: c.AlphaPattern, Bias: "none", FanInFanOut: c.FanInFanOut, InferenceMode: true, Init: true,
 		Alpha: c.Alpha, Dropout: decimal(c.Dropout), PEFTType: "LORA", Rank: c.Rank,
 		RankPattern: c.RankPattern, Targets: c.Targets, TaskType: "CAUSAL_LM", RSLoRA: c.RSLoRA, DoRA: c.DoRA,
+		ModulesToSave: c.ModulesToSave, TokenIndices: c.TokenIndices,
 	}
 	if w.AlphaPattern == nil {
 		w.AlphaPattern = map[string]float64{}
@@ -95,7 +97,8 @@ func (a *Adapter) writeConfig(dir string) error {
 	return os.WriteFile(filepath.Join(dir, ConfigFile), buf.Bytes(), 0o644)
 }
 
-// writeWeights stores A, B and magnitudes of every module as float32.
+// writeWeights stores A, B and magnitudes of every module, and what is trained
+// whole, as float32.
 func (a *Adapter) writeWeights(dir string) error {
 	data := map[string][]float32{}
 	var specs []safetensors.Spec
@@ -111,6 +114,11 @@ func (a *Adapter) writeWeights(dir string) error {
 			specs = append(specs, safetensors.Spec{Name: prefix + module + suffixM, DType: tensor.F32, Shape: []int{p.Out}})
 		}
 	}
+	saved, values := a.savedTensors()
+	for i, s := range saved {
+		data[s.Name] = values[i]
+	}
+	specs = append(specs, saved...)
 	w, err := safetensors.Create(filepath.Join(dir, WeightsFile), specs, safetensors.PyTorch())
 	if err != nil {
 		return err
