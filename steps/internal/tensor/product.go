@@ -131,11 +131,13 @@ func (w *product) rows(i0, i1, j0, j1, p, kc int, b block, add bool) {
 
 // edge is t.Mul for a C of fewer columns than the tile has.
 func edge(t *kernel.Tile, h, wide, kc int, a []float32, row, depth int, b []float32, line int, c []float32, ldc int, add bool) {
-	var whole [maxTile]float32
+	scratch := getBuffer(maxTile)
+	defer scratch.free()
+	whole := scratch.f
 	for r := 0; add && r < h; r++ {
 		copy(whole[r*t.NR:][:wide], c[r*ldc:])
 	}
-	t.Mul(h, kc, a, row, depth, b, line, whole[:], t.NR, add)
+	t.Mul(h, kc, a, row, depth, b, line, whole, t.NR, add)
 	for r := range h {
 		copy(c[r*ldc:][:wide], whole[r*t.NR:])
 	}
