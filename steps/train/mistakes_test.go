@@ -79,9 +79,9 @@ func TestMistakes(t *testing.T) {
 			writeTokenizer(t, in["model"])
 			artifact.Write(in["tokens"], artifact.Provenance{Type: "tokens", Tokenizer: "00"})
 		},
-		"not used by method full":     func(in map[string]string, p *Params) { p.Method, p.Init, p.DType = "full", "random", "f32" },
-		"batchSize: 0 is below 1":     func(in map[string]string, p *Params) { p.BatchSize = 0 },
-		`numerics: "bf16" is not f32`: func(in map[string]string, p *Params) { p.Numerics = "bf16" },
+		"not used by method full":            func(in map[string]string, p *Params) { p.Method, p.Init, p.DType = "full", "random", "f32" },
+		"batchSize: 0 is below 1":            func(in map[string]string, p *Params) { p.BatchSize = 0 },
+		`numerics: "f16" is not f32 or bf16`: func(in map[string]string, p *Params) { p.Numerics = "f16" },
 	} {
 		in, p := inputs(t), loraParams()
 		mistake(in, &p)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,9 @@ func TestLongerTrainingContinues(t *testing.T) {
 		"another seed": {constant(loraParams()),
 			func(p *Params) { p.MaxUpdates = 7 }, func(p *Params) { p.MaxUpdates, p.Seed = 12, 1 }, 1},
 	} {
+		if testing.Short() && !slices.Contains([]string{"epochs", "wsd until it decays", "cosine leaves nothing"}, name) {
+			continue
+		}
 		in := inputs(t)
 		in["validation"] = tinyTokens(t, 5, false)
 		out := map[string]string{"lora": "adapter", "full": "model"}[c.base.Method]
