@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/optim"
 )
 
@@ -61,6 +62,14 @@ func (p Params) keyed() Params {
 	return p
 }
 
+// numerics is how the products of the model are computed.
+func (p Params) numerics() decoder.Numerics {
+	if p.Numerics == "bf16" {
+		return decoder.BF16
+	}
+	return decoder.F32
+}
+
 // defaultEpochs is how long to train when nothing is said.
 const defaultEpochs = 3
 
@@ -95,8 +104,8 @@ func (p *Params) check() error {
 		return bad("learningRate", "%g is not above 0", p.LearningRate)
 	case !(p.Warmup.Ratio >= 0 && p.Warmup.Ratio <= 1):
 		return bad("warmup.ratio", "%g is not between 0 and 1", p.Warmup.Ratio)
-	case p.Numerics != "f32":
-		return bad("numerics", "%q is not f32", p.Numerics)
+	case p.Numerics != "f32" && p.Numerics != "bf16":
+		return bad("numerics", "%q is not f32 or bf16", p.Numerics)
 	}
 	if err := p.LoRA.check(); err != nil {
 		return err

@@ -31,6 +31,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 	w := &weightSet{cfg: cfg, p: p, dir: t.In["model"]}
 	if p.Method == "full" {
 		w.model, w.full = decoder.Skeleton(cfg), map[string][]float32{}
+		w.model.Numerics = p.numerics()
 		for _, t := range cfg.Tensors() {
 			w.full[t.Name] = make([]float32, elements(t.Shape))
 		}
@@ -50,7 +51,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 			return nil, fmt.Errorf("reading the model: %w", err)
 		}
 	}
-	if w.model, err = decoder.Load(w.dir, t.Threads, decoder.Train); err != nil {
+	if w.model, err = decoder.LoadIn(w.dir, t.Threads, decoder.Train, p.numerics()); err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
 	return w, nil
@@ -187,7 +188,11 @@ func (w *weightSet) load() error {
 // whenever it is used.
 func (w *weightSet) scorable() (*decoder.Model, error) {
 	if w.full != nil {
-		return decoder.FromTensors(w.cfg, w.get)
+		m, err := decoder.FromTensors(w.cfg, w.get)
+		if err == nil {
+			m.Numerics = w.p.numerics()
+		}
+		return m, err
 	}
 	if err := w.model.Replace(w.lora.Saved); err != nil {
 		return nil, err
