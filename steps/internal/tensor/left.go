@@ -23,10 +23,11 @@ func (l *left) at(i, p, kc int) (a []float32, row, depth, rows int) {
 	return l.m[i*l.row+p*l.depth:], l.row, l.depth, 1 << 30
 }
 
-// panelsOfLeft is the depths from a multiple of depthBlock on of a matrix whose columns are the rows of A, copied to
+// panelsOfLeft is the depths from some multiple of block on of a matrix whose columns are the rows of A, copied to
 // panels: [blocks of K][panels][kc][height].
 type panelsOfLeft struct {
 	height, panels int
+	block          int // depths of a block
 	from           int
 	data           []float32
 }

@@ -30,8 +30,8 @@ func newPacked(t *kernel.Tile, threads, n, k int, b side) *Packed {
 	panels := (n + t.NR - 1) / t.NR
 	p := &Packed{t, n, k, make([]float32, panels*t.NR*k)}
 	Parallel(threads, panels, func(q int) {
-		for d := 0; d < k; d += depthBlock {
-			kc := min(depthBlock, k-d)
+		for d := 0; d < k; d += depthOf(t) {
+			kc := min(depthOf(t), k-d)
 			b.pack(p.panels(q*t.NR, d, kc), t.NR, q*t.NR, min(t.NR, n-q*t.NR), d, kc)
 		}
 	})

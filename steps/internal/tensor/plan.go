@@ -5,8 +5,10 @@ import "github.com/pipe-run/pipe/steps/internal/kernel"
 const (
 	smallWork    = 1 << 20 // operations up to which starting a goroutine costs more than it brings
 	unitsEach    = 16      // units of work that every thread should find, to end together
+	packedEach   = 6       // the same where every unit packs lanes
 	leastRows    = 48      // rows of a part at least
-	leastPacked  = 256     // rows of a part at least where each part packs its lanes anew
+	leastPacked  = 1024    // rows of a part at least where each part packs its lanes anew
+	leastNarrow  = 128     // the same where there are too few columns to share
 	leftAtOnce   = 1 << 21 // elements of A copied to panels at a time
 	narrowLeft   = 32      // rows of A up to which columns are read where they lie
 	shallowLeft  = 64      // depths up to which columns are read where they lie
@@ -43,30 +45,29 @@ func (w *product) plan(threads int) {
 	if w.m == 0 || w.n == 0 {
 		return
 	}
-	np := (w.n + w.tile.NR - 1) / w.tile.NR
+	np := ceil(w.n, w.tile.NR)
 	widest := max(1, groupWidth/w.tile.NR)
-	w.parts, w.group = 1, min(widest, np)
-	if threads > 1 {
-		least := leastRows
-		if !w.b.ready(w.m) {
-			least = leastPacked
+	switch {
+	case threads == 1:
+		w.parts, w.groups = 1, ceil(np, widest)
+	case w.b.ready(w.m):
+		most := max(1, w.m/leastRows)
+		w.groups = max(ceil(np, widest), min(np, ceil(unitsEach*threads, most)))
+		w.parts = min(most, ceil(unitsEach*threads, w.groups))
+	default:
+		w.parts = max(1, min(w.m/leastPacked, packedEach*threads/2))
+		w.groups = max(ceil(np, widest), min(np, ceil(packedEach*threads, w.parts)))
+		if w.parts*w.groups < packedEach*threads {
+			w.parts = max(w.parts, min(w.m/leastNarrow, ceil(packedEach*threads, w.groups)))
 		}
-		most := max(1, w.m/least) // parts
-		units := unitsEach * threads
-		if w.b.ready(w.m) {
-			w.group = max(1, min(widest, np*most/units))
-			w.parts = (units*w.group + np - 1) / np
-		} else {
-			w.group = max(1, min(widest, 2*np/units))
-			w.parts = (units*w.group/4 + np - 1) / np
-		}
-		w.parts = max(1, min(w.parts, most))
 	}
-	w.groups = (np + w.group - 1) / w.group
-	w.group = (np + w.groups - 1) / w.groups
-	w.perPart = (w.m + w.parts - 1) / w.parts
-	w.perPart = (w.perPart + w.tile.MR - 1) / w.tile.MR * w.tile.MR
+	w.group = ceil(np, w.groups)
+	w.groups = ceil(np, w.group)
+	w.perPart = ceil(ceil(w.m, w.parts), w.tile.MR) * w.tile.MR
 }
+
+// ceil is a/b, rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }
 
 // gemmTN multiplies a, whose columns are the rows of A, with b by rows.
 func gemmTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
@@ -101,12 +102,14 @@ func gemmNarrowTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b 
 
 // gemmDeepTN copies as many depths of A as fit the scratch to panels, multiplies, and goes on with the next.
 func gemmDeepTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
-	panels := (m + t.MR - 1) / t.MR
-	depth := min(k, max(1, leftAtOnce/(panels*t.MR*depthBlock))*depthBlock)
+	panels := ceil(m, t.MR)
+	block := depthOf(t)
+	depth := min(k, max(1, leftAtOnce/(panels*t.MR*block))*block)
 	buf := getBuffer(panels * t.MR * depth)
 	defer buf.free()
-	q := &panelsOfLeft{height: t.MR, panels: panels, data: buf.f}
+	q := &panelsOfLeft{height: t.MR, panels: panels, block: block, data: buf.f}
 	w := newProduct(t, m, n, k, left{panels: q}, lanesByColumn{b, ldb}, c, ldc, add)
+	w.depth = block
 	for ; w.from < k; w.from, w.add = w.from+depth, true {
 		q.from, w.to = w.from, min(k, w.from+depth)
 		Parallel(threads, panels, func(i int) { q.fill(i, min(t.MR, m-i*t.MR), w.to, a, lda) })
@@ -116,8 +119,8 @@ func gemmDeepTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []
 
 // fill copies w columns of the matrix a to panel i.
 func (q *panelsOfLeft) fill(i, w, to int, a []float32, lda int) {
-	for p := q.from; p < to; p += depthBlock {
-		kc := min(depthBlock, to-p)
+	for p := q.from; p < to; p += q.block {
+		kc := min(q.block, to-p)
 		dst, _ := q.at(i*q.height, p, kc)
 		kernel.PackLines(dst, q.height, a[p*lda+i*q.height:], lda, w, kc)
 	}

@@ -3,10 +3,11 @@ package tensor
 import "github.com/pipe-run/pipe/steps/internal/kernel"
 
 const (
-	depthBlock  = 256  // K of one pass over the lanes: a panel of B stays in L1
+	depthBlock  = 320  // K of one pass over the lanes: a panel of B of 16 lanes stays in L1
+	wideBlock   = 256  // the same for tiles of 32 lanes
 	narrowBlock = 2048 // the same for a single panel, which may stay in L2, as all depends on how A streams in
-	rowBlock    = 96   // rows of A that stay in L2 while the lanes of a unit pass
-	groupWidth  = 128  // lanes of a unit at most, whose block of B stays in L2
+	rowBlock    = 48   // rows of A that stay in L2 while the lanes of a unit pass
+	groupWidth  = 512  // lanes of a unit at most, whose block of B stays in L2
 )
 
 // A product is C = A·B or C += A·B of one right side, summed over the depths [from, to), and how it is cut into units
@@ -39,11 +40,19 @@ func newProduct(t *kernel.Tile, m, n, k int, a left, b side, c []float32, ldc in
 			t = t.Half
 		}
 	}
-	depth := depthBlock
+	depth := depthOf(t)
 	if n <= t.NR && a.panels == nil {
 		depth = narrowBlock
 	}
 	return product{tile: t, m: m, n: n, to: k, a: a, b: b, c: c, ldc: ldc, add: add, scale: 1, depth: depth}
+}
+
+// depthOf is the K of one pass with a tile.
+func depthOf(t *kernel.Tile) int {
+	if t.NR > 16 {
+		return wideBlock
+	}
+	return depthBlock
 }
 
 // unit computes one part of the rows of one group of columns.
