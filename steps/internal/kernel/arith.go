@@ -34,3 +34,27 @@ func Mul(dst, x []float32) {
 		dst[i] *= x[i]
 	}
 }
+
+// AddMul sets dst[i] += x[i]·y[i]; x and y may be longer than dst.
+func AddMul(dst, x, y []float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	for i := addMulFast(dst, x, y); i < len(dst); i++ {
+		dst[i] += float32(x[i] * y[i])
+	}
+}
+
+// AddWide sets dst[i] += x[i] in float64; x may be longer than dst.
+func AddWide(dst []float64, x []float32) {
+	x = x[:len(dst)]
+	for i := addWideFast(dst, x); i < len(dst); i++ {
+		dst[i] += float64(x[i])
+	}
+}
+
+// AddMulWide sets dst[i] += x[i]·y[i] in float64, where the products are exact; x and y may be longer than dst.
+func AddMulWide(dst []float64, x, y []float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	for i := addMulWideFast(dst, x, y); i < len(dst); i++ {
+		dst[i] += float64(float64(x[i]) * float64(y[i]))
+	}
+}

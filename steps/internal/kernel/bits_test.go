@@ -5,6 +5,9 @@ const elementwiseBits = `67097b04 Add
 e74021e1 AddScaled
 875347fe Scale
 30ceb0e2 Mul
+96d07061 AddMul
+9ba8a7da AddWide
+b4e5561e AddMulWide
 1b04f164 Sum64
 0647a18b Dot64
 79f51ca7 SumSquares

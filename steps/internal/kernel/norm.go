@@ -81,9 +81,6 @@ func LayerNormRowWeights(dw, db []float64, dy, x []float32, mean, inv float32) {
 		}
 	}
 	if db != nil {
-		db = db[:len(dy)]
-		for i := addWideFast(db, dy); i < len(db); i++ {
-			db[i] += float64(dy[i])
-		}
+		AddWide(db[:len(dy)], dy)
 	}
 }

@@ -49,6 +49,17 @@ func mulFast(dst []float32, x []float32) (done int) {
 }
 
 //go:noescape
+func addMulAVX(dst []float32, x []float32, y []float32)
+
+func addMulFast(dst []float32, x []float32, y []float32) (done int) {
+	if !hasAVX2 {
+		return 0
+	}
+	addMulAVX(dst, x, y)
+	return len(dst)
+}
+
+//go:noescape
 func normRowAVX(y []float32, x []float32, w []float32, inv float32)
 
 func normRowFast(y []float32, x []float32, w []float32, inv float32) (done int) {

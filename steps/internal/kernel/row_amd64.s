@@ -233,6 +233,65 @@ narrowDone:
 	VZEROUPPER
 	RET
 
+// func addMulAVX(dst []float32, x []float32, y []float32)
+TEXT ·addMulAVX(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ x_base+24(FP), SI
+	MOVQ y_base+48(FP), DX
+	XORL BX, BX
+	CMPB ·hasAVX512(SB), $0
+	JEQ  narrow
+	MOVQ CX, AX
+	ANDQ $-16, AX
+	CMPQ BX, AX
+	JGE  wideEnd
+	PCALIGN $32
+wideLoop:
+	VMOVUPS (DI)(BX*4), Z0
+	VMOVUPS (SI)(BX*4), Z1
+	VMOVUPS (DX)(BX*4), Z2
+	VMULPS Z2, Z1, Z1
+	VADDPS Z1, Z0, Z0
+	VMOVUPS Z0, (DI)(BX*4)
+	ADDQ $16, BX
+	CMPQ BX, AX
+	JLT  wideLoop
+wideEnd:
+	JMP  eights
+narrow:
+eights:
+	MOVQ CX, AX
+	ANDQ $-8, AX
+	CMPQ BX, AX
+	JGE  narrowEnd
+	PCALIGN $32
+narrowLoop:
+	VMOVUPS (DI)(BX*4), Y0
+	VMOVUPS (SI)(BX*4), Y1
+	VMOVUPS (DX)(BX*4), Y2
+	VMULPS Y2, Y1, Y1
+	VADDPS Y1, Y0, Y0
+	VMOVUPS Y0, (DI)(BX*4)
+	ADDQ $8, BX
+	CMPQ BX, AX
+	JLT  narrowLoop
+narrowEnd:
+	SUBQ BX, CX
+	JEQ  narrowDone
+	NEGQ CX
+	LEAQ mask<>(SB), AX
+	VMOVUPS 32(AX)(CX*4), Y15
+	VMASKMOVPS (DI)(BX*4), Y15, Y0
+	VMASKMOVPS (SI)(BX*4), Y15, Y1
+	VMASKMOVPS (DX)(BX*4), Y15, Y2
+	VMULPS Y2, Y1, Y1
+	VADDPS Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(BX*4)
+narrowDone:
+	VZEROUPPER
+	RET
+
 // func normRowAVX(y []float32, x []float32, w []float32, inv float32)
 TEXT ·normRowAVX(SB), NOSPLIT, $0-76
 	MOVQ y_base+0(FP), DI

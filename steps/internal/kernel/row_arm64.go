@@ -49,6 +49,17 @@ func mulFast(dst []float32, x []float32) (done int) {
 }
 
 //go:noescape
+func addMulNEON(dst []float32, x []float32, y []float32)
+
+func addMulFast(dst []float32, x []float32, y []float32) (done int) {
+	if !hasNEON {
+		return 0
+	}
+	addMulNEON(dst, x, y)
+	return len(dst) &^ 3
+}
+
+//go:noescape
 func normRowNEON(y []float32, x []float32, w []float32, inv float32)
 
 func normRowFast(y []float32, x []float32, w []float32, inv float32) (done int) {

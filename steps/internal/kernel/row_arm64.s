@@ -89,6 +89,30 @@ loop:
 done:
 	RET
 
+// func addMulNEON(dst []float32, x []float32, y []float32)
+TEXT ·addMulNEON(SB), NOSPLIT, $0-72
+	MOVD dst_base+0(FP), R0
+	MOVD dst_len+8(FP), R8
+	MOVD x_base+24(FP), R1
+	MOVD y_base+48(FP), R2
+	AND $-4, R8
+	CBZ R8, done
+	PCALIGN $32
+loop:
+	VLD1 (R0), [V0.S4]
+	VLD1 (R1), [V1.S4]
+	VLD1 (R2), [V2.S4]
+	WORD $0x6e22dc21 // FMUL 4S V1, V1, V2
+	WORD $0x4e21d400 // FADD 4S V0, V0, V1
+	VST1 [V0.S4], (R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R8
+	BNE loop
+done:
+	RET
+
 // func normRowNEON(y []float32, x []float32, w []float32, inv float32)
 TEXT ·normRowNEON(SB), NOSPLIT, $0-76
 	MOVD y_base+0(FP), R0

@@ -12,6 +12,8 @@ func scaleFast([]float32, float32) (done int) { return 0 }
 
 func mulFast([]float32, []float32) (done int) { return 0 }
 
+func addMulFast([]float32, []float32, []float32) (done int) { return 0 }
+
 func normRowFast([]float32, []float32, []float32, float32) (done int) { return 0 }
 
 func normRowBackwardFast([]float32, []float32, []float32, []float32, float32, float32) (done int) {

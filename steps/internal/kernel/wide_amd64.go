@@ -49,6 +49,17 @@ func addWideFast(dst []float64, x []float32) (done int) {
 }
 
 //go:noescape
+func addMulWideAVX(dst []float64, x []float32, y []float32)
+
+func addMulWideFast(dst []float64, x []float32, y []float32) (done int) {
+	if !hasAVX2 {
+		return 0
+	}
+	addMulWideAVX(dst, x, y)
+	return len(dst) &^ 7
+}
+
+//go:noescape
 func widenBF16AVX(dst []float32, src []byte)
 
 func widenBF16Fast(dst []float32, src []byte) (done int) {

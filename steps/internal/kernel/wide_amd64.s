@@ -373,6 +373,51 @@ narrowEnd:
 	VZEROUPPER
 	RET
 
+// func addMulWideAVX(dst []float64, x []float32, y []float32)
+TEXT ·addMulWideAVX(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ x_base+24(FP), SI
+	MOVQ y_base+48(FP), DX
+	XORL BX, BX
+	CMPB ·hasAVX512(SB), $0
+	JEQ  narrow
+	MOVQ CX, AX
+	ANDQ $-8, AX
+	CMPQ BX, AX
+	JGE  wideEnd
+	PCALIGN $32
+wideLoop:
+	VCVTPS2PD (SI)(BX*4), Z0
+	VCVTPS2PD (DX)(BX*4), Z1
+	VMULPD Z1, Z0, Z0
+	VADDPD (DI)(BX*8), Z0, Z0
+	VMOVUPD Z0, (DI)(BX*8)
+	ADDQ $8, BX
+	CMPQ BX, AX
+	JLT  wideLoop
+wideEnd:
+	VZEROUPPER
+	RET
+narrow:
+	MOVQ CX, AX
+	ANDQ $-8, AX
+	CMPQ BX, AX
+	JGE  narrowEnd
+	PCALIGN $32
+narrowLoop:
+	VCVTPS2PD (SI)(BX*4), Y0
+	VCVTPS2PD (DX)(BX*4), Y1
+	VMULPD Y1, Y0, Y0
+	VADDPD (DI)(BX*8), Y0, Y0
+	VMOVUPD Y0, (DI)(BX*8)
+	ADDQ $4, BX
+	CMPQ BX, AX
+	JLT  narrowLoop
+narrowEnd:
+	VZEROUPPER
+	RET
+
 // func widenBF16AVX(dst []float32, src []byte)
 TEXT ·widenBF16AVX(SB), NOSPLIT, $0-48
 	MOVQ dst_base+0(FP), DI

@@ -49,6 +49,17 @@ func addWideFast(dst []float64, x []float32) (done int) {
 }
 
 //go:noescape
+func addMulWideNEON(dst []float64, x []float32, y []float32)
+
+func addMulWideFast(dst []float64, x []float32, y []float32) (done int) {
+	if !hasNEON {
+		return 0
+	}
+	addMulWideNEON(dst, x, y)
+	return len(dst) &^ 7
+}
+
+//go:noescape
 func widenBF16NEON(dst []float32, src []byte)
 
 func widenBF16Fast(dst []float32, src []byte) (done int) {

@@ -162,6 +162,32 @@ loop:
 done:
 	RET
 
+// func addMulWideNEON(dst []float64, x []float32, y []float32)
+TEXT ·addMulWideNEON(SB), NOSPLIT, $0-72
+	MOVD dst_base+0(FP), R0
+	MOVD dst_len+8(FP), R8
+	MOVD x_base+24(FP), R1
+	MOVD y_base+48(FP), R2
+	AND $-8, R8
+	CBZ R8, done
+	PCALIGN $32
+loop:
+	VLD1 (R1), [V3.S2]
+	WORD $0x0e617860 // FCVTL 2D, 2S V0, V3
+	VLD1 (R2), [V3.S2]
+	WORD $0x0e617861 // FCVTL 2D, 2S V1, V3
+	WORD $0x6e61dc00 // FMUL 2D V0, V0, V1
+	VLD1 (R0), [V1.D2]
+	WORD $0x4e61d400 // FADD 2D V0, V0, V1
+	VST1 [V0.D2], (R0)
+	ADD $16, R0
+	ADD $8, R1
+	ADD $8, R2
+	SUBS $2, R8
+	BNE loop
+done:
+	RET
+
 // func widenBF16NEON(dst []float32, src []byte)
 TEXT ·widenBF16NEON(SB), NOSPLIT, $0-48
 	MOVD dst_base+0(FP), R0

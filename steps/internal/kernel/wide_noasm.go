@@ -12,6 +12,8 @@ func layerNormRowWeightsFast([]float64, []float32, []float32, float32, float32) 
 
 func addWideFast([]float64, []float32) (done int) { return 0 }
 
+func addMulWideFast([]float64, []float32, []float32) (done int) { return 0 }
+
 func widenBF16Fast([]float32, []byte) (done int) { return 0 }
 
 func widenF16Fast([]float32, []byte) (done int) { return 0 }

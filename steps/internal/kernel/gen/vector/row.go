@@ -27,6 +27,14 @@ func rows() topic {
 			g.op("VMULPS", 1, 0, 0)
 			g.store(0, "dst")
 		}},
+		{name: "addMul", params: params(slice("dst"), slice("x"), slice("y")), body: func(g *gen) {
+			g.load("dst", 0)
+			g.load("x", 1)
+			g.load("y", 2)
+			g.op("VMULPS", 2, 1, 1)
+			g.op("VADDPS", 1, 0, 0)
+			g.store(0, "dst")
+		}},
 		{name: "normRow", params: params(slice("y"), slice("x"), slice("w"), scalar("inv", 14)), body: func(g *gen) {
 			g.load("x", 0)
 			g.load("w", 1)

@@ -77,6 +77,15 @@ func wides() topic {
 			},
 		},
 		{
+			name: "addMulWide", form: doubles, whole: true, params: params(slice64("dst"), slice("x"), slice("y")),
+			body: func(g *gen) {
+				g.widenFrom("x", 3, 0)
+				g.widenFrom("y", 3, 1)
+				g.dop("VMULPD", 1, 0, 0)
+				g.accumulate("dst")
+			},
+		},
+		{
 			name: "widenBF16", whole: true, params: params(slice("dst"), raw("src")),
 			body: func(g *gen) {
 				g.op("VPMOVZXWD", g.at("src", 2, 0), 0)
