@@ -91,3 +91,37 @@ func BenchmarkKernels(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGemm multiplies 512 rows with a matrix of each scheme, beside the
+// same matrix in float32, laid out in panels at use as theirs are.
+func BenchmarkGemm(b *testing.B) {
+	const m, n, k = 512, 1536, 576
+	w, x, y := random(n*k, 1), random(m*k, 2), make([]float32, m*n)
+	report := func(b *testing.B) {
+		b.ReportMetric(2*m*n*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+	}
+	b.Run("f32", func(b *testing.B) {
+		for b.Loop() {
+			tensor.GemmNT(1, m, n, k, x, w, y, false)
+		}
+		report(b)
+	})
+	for _, opt := range benchSchemes() {
+		q, err := Quantize(1, w, []int{n, k}, opt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(opt.String()+"/forward", func(b *testing.B) {
+			for b.Loop() {
+				tensor.GemmPanelsNT(1, m, x, q, y, false)
+			}
+			report(b)
+		})
+		b.Run(opt.String()+"/backward", func(b *testing.B) {
+			for b.Loop() {
+				tensor.GemmPanelsNN(1, m, y, q, x, false)
+			}
+			report(b)
+		})
+	}
+}

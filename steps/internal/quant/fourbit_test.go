@@ -171,7 +171,7 @@ func TestFourBitEveryRangeAgrees(t *testing.T) {
 			for hi := lo; hi <= len(x); hi += 1 + (hi-lo)/3 {
 				part := make([]float32, hi-lo)
 				q.Unpack(part, 0, lo)
-				if !reflect.DeepEqual(part, whole[lo:hi]) {
+				if !same(part, whole[lo:hi]) {
 					t.Fatalf("elements %d to %d differ", lo, hi)
 				}
 			}

@@ -10,8 +10,10 @@ import (
 
 // goldenInput is what ggmlGolden encodes: 256 values of a linear congruential
 // generator, with an outlier at every 37th.
-func goldenInput() []float32 {
-	x := make([]float32, 256)
+func goldenInput() []float32 { return goldenNumbers(256) }
+
+func goldenNumbers(n int) []float32 {
+	x := make([]float32, n)
 	seed := uint32(12345)
 	for i := range x {
 		seed = seed*1664525 + 1013904223
