@@ -102,11 +102,7 @@ func (l loader) load() (m *Model, err error) {
 	if m.norm, err = l.norm(n.norm); err != nil {
 		return nil, err
 	}
-	name := n.head
-	if l.c.Tied {
-		name = n.embed
-	}
-	if m.head, err = l.linear(name, l.c.VocabSize, l.c.Hidden); err != nil {
+	if m.head, err = l.head(m.embed); err != nil {
 		return nil, err
 	}
 	for i := range m.blocks {
@@ -115,6 +111,27 @@ func (l loader) load() (m *Model, err error) {
 		}
 	}
 	return m, nil
+}
+
+// head is the output projection. A tied one that need not be laid out anew is
+// the embedding matrix where it lies.
+func (l loader) head(embed tensor.Panels) (Linear, error) {
+	n := l.c.names()
+	switch {
+	case !l.c.Tied:
+		return l.linear(n.head, l.c.VocabSize, l.c.Hidden)
+	case l.use == Infer || l.num == BF16:
+		return l.linear(n.embed, l.c.VocabSize, l.c.Hidden)
+	}
+	return inPlace(embed), nil
+}
+
+// inPlace is a linear over a matrix that is packed, or unpacked, at each use.
+func inPlace(p tensor.Panels) Linear {
+	if w, ok := p.(matrix); ok {
+		return raw{w.rows, w.columns, w.w}
+	}
+	return panels{p}
 }
 
 func (l loader) block(b *layer, i int) (err error) {
@@ -155,29 +172,25 @@ func (l loader) norm(path string) (n affine, err error) {
 }
 
 // linear reads one matrix. For inference it is laid out once as float32, since
-// single rows are multiplied with it over and over. For training a matrix of
-// BF16, F16 or few bits stays as it is stored and is unpacked just before use.
+// single rows are multiplied with it over and over. For training it stays as it
+// is stored: beside the thousands of rows of a microbatch laying it out at each
+// use, forward and backward, costs little, and two layouts would take memory.
 func (l loader) linear(name string, out, in int) (Linear, error) {
 	if l.num == BF16 {
 		return l.linearBF16(name, out, in)
 	}
-	dtype, err := l.w.DType(name)
-	if err != nil {
-		return nil, err
-	}
-	if l.use == Train && dtype != "F32" {
+	if l.use == Train {
 		p, err := l.stored(name, out, in)
-		return panels{p}, err
+		if err != nil {
+			return nil, err
+		}
+		return inPlace(p), nil
 	}
 	w, err := l.w.F32(name)
 	if err != nil {
 		return nil, err
 	}
-	d := &packed{forward: tensor.PackNT(l.threads, out, in, w)}
-	if l.use == Train {
-		d.backward = tensor.PackNN(l.threads, in, out, w)
-	}
-	return d, nil
+	return &packed{forward: tensor.PackNT(l.threads, out, in, w)}, nil
 }
 
 // stored reads one matrix in the form in which it is stored.
@@ -201,7 +214,8 @@ func (l loader) stored(name string, rows, columns int) (tensor.Panels, error) {
 	return matrix{rows, columns, w}, err
 }
 
-// packed is a dense matrix laid out for both products.
+// packed is a dense matrix laid out for products; backward is nil in a model
+// that only infers.
 type packed struct{ forward, backward *tensor.Packed }
 
 func (p *packed) Forward(threads, m int, x, y []float32, add bool) {
