@@ -59,10 +59,7 @@ func (l *adapted) doraForward(threads, m int, x, y []float32) {
 func (l *adapted) addScaled(threads, m int, x, y []float32) {
 	gain := l.low.dora.gain
 	tensor.Parallel(threads, m, func(i int) {
-		to := y[i*l.out:][:l.out]
-		for j, v := range x[i*l.out:][:l.out] {
-			to[j] += float32(gain[j] * v)
-		}
+		kernel.AddMul(y[i*l.out:][:l.out], gain, x[i*l.out:])
 	})
 }
 
@@ -156,10 +153,7 @@ func columnDots(threads, m int, a, b, dst []float32) {
 		out := dst[lo:min(lo+columnStrip, n)]
 		var sums [columnStrip]float64
 		for t := range m {
-			other := b[t*n+lo:][:len(out)]
-			for j, v := range a[t*n+lo:][:len(out)] {
-				sums[j] += float64(float64(v) * float64(other[j]))
-			}
+			kernel.AddMulWide(sums[:len(out)], a[t*n+lo:], b[t*n+lo:])
 		}
 		for j := range out {
 			out[j] = float32(sums[j])
