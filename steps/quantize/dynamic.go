@@ -83,11 +83,7 @@ func (q *quantizer) calibrate(ctx context.Context, c *calibration, s *dynamicSum
 		return fmt.Errorf("reading the calibration tokens: %w", err)
 	}
 	defer rows.Close()
-	use := decoder.Train // leaves weights of 16 bits as they are
-	if q.mostDType() == tensor.F32 {
-		use = decoder.Infer
-	}
-	model, err := decoder.FromWeights(q.c, q.w, q.t.Threads, use)
+	model, err := decoder.FromWeights(q.c, q.w, q.t.Threads, decoder.Train) // leaves weights as they are stored
 	if err != nil {
 		return err
 	}
