@@ -75,24 +75,9 @@ type adapted struct {
 	// low is what the backward pass needs of the forward pass that ran before.
 	// Linears may share one when the forward pass of each is repeated right before
 	// its backward pass. It is made on first use when nil.
-	low  *low
-	work *lowWork // scratch of DoRA in training; nil otherwise
-}
-
-// forwardAll computes ys[i] [m, out] from x [m, in] for linears that share x.
-func forwardAll(threads, m int, x []float32, lins []*adapted, ys [][]float32) {
-	for i, l := range lins {
-		l.forward(threads, m, x, ys[i])
-	}
-}
-
-// backwardAll computes dx [m, in] from dys[i] [m, out] for linears that share
-// x, the input of the forward pass that ran just before, adding to dx when add
-// is set, and the gradients that the linears want. dx may be nil.
-func backwardAll(threads, m int, x []float32, lins []*adapted, dys [][]float32, dx []float32, add bool) {
-	for i, l := range lins {
-		l.backward(threads, m, x, dys[i], dx, add || i > 0)
-	}
+	low   *low
+	work  *lowWork // scratch of DoRA in training; nil otherwise
+	fused fused
 }
 
 // reduce computes what backward needs of a forward pass over x [m, in] whose
@@ -108,6 +93,15 @@ func (l *adapted) reduce(threads, m int, x []float32) {
 
 // forward computes y [m, out] from x [m, in].
 func (l *adapted) forward(threads, m int, x, y []float32) {
+	if l.lora.Rank > 0 && l.fuses() {
+		forwardAll(threads, m, x, []*adapted{l}, [][]float32{y})
+		return
+	}
+	l.plainForward(threads, m, x, y)
+}
+
+// plainForward is forward, one product after another.
+func (l *adapted) plainForward(threads, m int, x, y []float32) {
 	switch {
 	case l.lora.DoRA != nil:
 		l.doraForward(threads, m, x, y)
@@ -126,12 +120,16 @@ func (l *adapted) forward(threads, m int, x, y []float32) {
 // the wanted gradients. x is the input of the forward pass that ran just before
 // with the same l. dx may be nil.
 func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
-	if l.dw != nil {
-		l.num.gemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
+	if l.fuses() {
+		l.fusedBackward(threads, m, x, dy, dx, add)
+		return
 	}
-	if l.dbias != nil {
-		columnSums(threads, m, dy, l.dbias)
-	}
+	l.plainBackward(threads, m, x, dy, dx, add)
+}
+
+// plainBackward is backward, one product after another.
+func (l *adapted) plainBackward(threads, m int, x, dy, dx []float32, add bool) {
+	l.denseGradients(threads, m, x, dy)
 	if l.lora.DoRA != nil {
 		l.doraBackward(threads, m, x, dy, dx, add)
 		return
@@ -141,6 +139,16 @@ func (l *adapted) backward(threads, m int, x, dy, dx []float32, add bool) {
 	}
 	if l.lora.Rank > 0 {
 		l.lowBackward(threads, m, x, dy, dx)
+	}
+}
+
+// denseGradients computes the wanted gradients of W and the bias.
+func (l *adapted) denseGradients(threads, m int, x, dy []float32) {
+	if l.dw != nil {
+		l.num.gemmTN(threads, l.out, l.in, m, dy, x, l.dw, false)
+	}
+	if l.dbias != nil {
+		columnSums(threads, m, dy, l.dbias)
 	}
 }
 

@@ -97,16 +97,13 @@ func (l *adapted) lowForward(threads, m int, x, y []float32) {
 
 // project computes l.low.z from x [m, in].
 func (l *adapted) project(threads, m int, x []float32) {
-	if l.low == nil {
-		l.low = new(low)
-	}
 	r := l.lora.Rank
+	z := l.reduced(m)
 	if l.drop != nil {
 		l.drop.draw(threads, m, l)
 	}
-	l.low.z = sized(l.low.z, m*r)
-	l.num.gemmNT(threads, m, r, l.in, l.seen(threads, m, x), l.lora.A, l.low.z, false)
-	scaleBy(l.low.z, l.lora.Scale)
+	l.num.gemmNT(threads, m, r, l.in, l.seen(threads, m, x), l.lora.A, z, false)
+	scaleBy(z, l.lora.Scale)
 }
 
 // seen is what the update sees of x [m, in].

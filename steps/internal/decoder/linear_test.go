@@ -344,3 +344,45 @@ func TestDoRAWithoutTraining(t *testing.T) {
 		}
 	}
 }
+
+// TestFusedIsTheSame compares linears whose products share what they can with
+// the plain sequence of products, to the bit.
+func TestFusedIsTheSame(t *testing.T) {
+	const m, in = 37, 70
+	r := rand.New(rand.NewPCG(11, 11))
+	x, before := uniform(r, m*in), uniform(r, m*in)
+	var work lowWork
+	var lins, plain []*adapted
+	var ys, dys, want [][]float32
+	for i, out := range []int{33, 65, 7} {
+		l := adaptedPair(r, Adapt{Rank: 3 + i, Scale: 0.3}, out, in, &work)
+		if i == 1 {
+			l.lora = LoRA{}
+		}
+		lins = append(lins, l)
+		p := *l
+		p.low = new(low)
+		p.da, p.db = make([]float32, len(l.da)), make([]float32, len(l.db))
+		plain = append(plain, &p)
+		ys, want, dys = append(ys, make([]float32, m*out)), append(want, make([]float32, m*out)), append(dys, uniform(r, m*out))
+	}
+	forwardAll(2, m, x, lins, ys)
+	dx, dxWant := slices.Clone(before), slices.Clone(before)
+	backwardAll(2, m, x, lins, dys, dx, true)
+	for i, p := range plain {
+		if !lins[i].fuses() {
+			t.Fatalf("linear %d does not fuse", i)
+		}
+		p.plainForward(1, m, x, want[i])
+		if !slices.Equal(ys[i], want[i]) {
+			t.Errorf("linear %d: another output", i)
+		}
+		p.plainBackward(1, m, x, dys[i], dxWant, true)
+		if !slices.Equal(lins[i].da, p.da) || !slices.Equal(lins[i].db, p.db) {
+			t.Errorf("linear %d: another gradient of A or B", i)
+		}
+	}
+	if !slices.Equal(dx, dxWant) {
+		t.Error("another gradient of x")
+	}
+}
