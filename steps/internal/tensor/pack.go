@@ -57,8 +57,18 @@ type lanesByColumn struct {
 }
 
 func (s lanesByColumn) pack(dst []float32, nr, lane, w, p, kc int) {
-	for ; w > 0; lane, w, dst = lane+nr, w-nr, dst[kc*nr:] {
-		kernel.PackLines(dst, nr, s.m[p*s.ld+lane:], s.ld, min(nr, w), kc)
+	copyLines(dst, nr, s.m[p*s.ld+lane:], s.ld, w, kc)
+}
+
+// linesAtOnce is how many lines are read side by side: as many as the processor sees coming.
+const linesAtOnce = 16
+
+// copyLines copies kc lines of w elements, which begin ld apart in src, to panels [kc][nr].
+func copyLines(dst []float32, nr int, src []float32, ld, w, kc int) {
+	for q := 0; q < kc; q += linesAtOnce {
+		for j := 0; j < w; j += nr {
+			kernel.PackLines(dst[j*kc+q*nr:], nr, src[q*ld+j:], ld, min(nr, w-j), min(linesAtOnce, kc-q))
+		}
 	}
 }
 

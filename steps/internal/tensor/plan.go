@@ -9,7 +9,7 @@ const (
 	leastRows    = 48      // rows of a part at least
 	leastPacked  = 1024    // rows of a part at least where each part packs its lanes anew
 	leastNarrow  = 128     // the same where there are too few columns to share
-	leftAtOnce   = 1 << 21 // elements of A copied to panels at a time
+	leftAtOnce   = 1 << 19 // elements of A copied to panels at a time
 	narrowLeft   = 32      // rows of A up to which columns are read where they lie
 	shallowLeft  = 64      // depths up to which columns are read where they lie
 	narrowRight  = 16      // columns of C up to which a product with Aᵀ is done transposed
@@ -112,16 +112,20 @@ func gemmDeepTN(t *kernel.Tile, threads, m, n, k int, a []float32, lda int, b []
 	w.depth = block
 	for ; w.from < k; w.from, w.add = w.from+depth, true {
 		q.from, w.to = w.from, min(k, w.from+depth)
-		Parallel(threads, panels, func(i int) { q.fill(i, min(t.MR, m-i*t.MR), w.to, a, lda) })
+		blocks := ceil(w.to-w.from, block)
+		Parallel(threads, blocks*ceil(panels, panelsAtOnce), func(u int) {
+			q.fill(u/blocks*panelsAtOnce, m, w.from+u%blocks*block, w.to, a, lda)
+		})
 		multiply(threads, w)
 	}
 }
 
-// fill copies w columns of the matrix a to panel i.
-func (q *panelsOfLeft) fill(i, w, to int, a []float32, lda int) {
-	for p := q.from; p < to; p += q.block {
-		kc := min(q.block, to-p)
-		dst, _ := q.at(i*q.height, p, kc)
-		kernel.PackLines(dst, q.height, a[p*lda+i*q.height:], lda, w, kc)
-	}
+// panelsAtOnce is how many panels of A one thread copies at a time.
+const panelsAtOnce = 32
+
+// fill copies the block from depth p on of panelsAtOnce panels, from panel i on.
+func (q *panelsOfLeft) fill(i, m, p, to int, a []float32, lda int) {
+	kc, lane := min(q.block, to-p), i*q.height
+	dst, _ := q.at(lane, p, kc)
+	copyLines(dst, q.height, a[p*lda+lane:], lda, min(m-lane, panelsAtOnce*q.height), kc)
 }
