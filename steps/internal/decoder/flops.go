@@ -22,7 +22,7 @@ func (s Spec) FLOPs(length, supervised int) float64 {
 	}
 	head := 2 * float64(supervised) * float64(s.VocabSize) * float64(s.Hidden)
 	flops += 2 * head
-	if s.Adapt == nil {
+	if s.Adapt == nil || s.SavedHead {
 		flops += head
 	}
 	if s.Objective {
@@ -86,7 +86,8 @@ func (s Spec) linearFLOPs(layer, p int, again bool) float64 {
 	if s.Adapt == nil {
 		flops += w
 	}
-	if s.Adapt == nil || layer > 0 || p != projQ && p != projK && p != projV {
+	first := s.Adapt == nil || s.SavedEmbed || s.SavedTokens > 0
+	if first || layer > 0 || p != projQ && p != projK && p != projV {
 		flops += base + low*float64(in)/float64(in+out)
 	}
 	return 2 * flops

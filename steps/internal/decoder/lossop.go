@@ -1,6 +1,10 @@
 package decoder
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/kernel"
+)
 
 // LossOp is the final norm, the output head and the cross-entropy over the
 // supervised rows, divided by the count of SetBatch. Its inputs after x are, in
@@ -99,9 +103,12 @@ func (op *LossOp) Backward(grads, _ [][]float32, _, gradOut []float32) error {
 		}
 	}
 	for i, g := range grads {
-		for j := range g {
-			g[j] = kept[i][j] * gradOut[0]
-		}
+		eachChunk(op.t.s.threads, len(g), func(lo, hi int) {
+			copy(g[lo:hi], kept[i][lo:hi])
+			if gradOut[0] != 1 {
+				kernel.Scale(g[lo:hi], gradOut[0])
+			}
+		})
 	}
 	return nil
 }

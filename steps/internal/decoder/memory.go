@@ -11,6 +11,10 @@ type Spec struct {
 	Keep int
 	// Adapt says how linears are adapted, as NewBlockOp asks; nil for full training.
 	Adapt func(module string) (Adapt, bool)
+	// SavedEmbed, SavedHead and SavedTokens are what is trained of the embeddings and
+	// of the head beside adapters: whole matrices, or rows of some tokens.
+	SavedEmbed, SavedHead bool
+	SavedTokens           int
 	// Objective says that an Objective makes the loss, which computes logits twice.
 	Objective bool
 }
@@ -197,10 +201,19 @@ func (s Spec) headBytes() int64 {
 		if s.Norm == LayerNorm {
 			norm *= 2
 		}
-		bytes += s.sumBytes(rows) + floatBytes*(2*norm+int64(s.VocabSize)*int64(s.Hidden))
+		return bytes + s.sumBytes(rows) + floatBytes*(2*norm+s.matrix(s.VocabSize))
+	}
+	if s.SavedHead {
+		bytes += floatBytes * s.matrix(s.VocabSize)
+	}
+	if s.Tied {
+		bytes += floatBytes * s.matrix(s.SavedTokens)
 	}
 	return bytes
 }
+
+// matrix is the number of elements of some rows of embeddings.
+func (s Spec) matrix(rows int) int64 { return int64(rows) * int64(s.Hidden) }
 
 // graphBytes is what the graph holds: the inputs of all blocks and of the loss,
 // two gradients of activations, and the gradients of what is trained. Where the
@@ -210,9 +223,19 @@ func (s Spec) graphBytes() int64 {
 	if s.Adapt == nil {
 		bytes += floatBytes * s.Params()
 		if s.Tied {
-			bytes += floatBytes * 2 * int64(s.VocabSize) * int64(s.Hidden)
+			bytes += floatBytes * 2 * s.matrix(s.VocabSize)
 		}
 		return bytes
+	}
+	if s.SavedEmbed {
+		bytes += floatBytes * s.matrix(s.VocabSize)
+	}
+	if s.SavedHead {
+		bytes += floatBytes * s.matrix(s.VocabSize)
+	}
+	bytes += floatBytes * s.matrix(s.SavedTokens)
+	if s.Tied {
+		bytes += floatBytes * 2 * s.matrix(s.SavedTokens)
 	}
 	for _, m := range s.Modules() {
 		a, ok := s.Adapt(m.Path)
