@@ -165,7 +165,7 @@ var armTwo = map[string]struct {
 	word uint32
 	name string
 }{
-	"VCVTPS2DQ": {0x4e21a800, "FCVTNS 4S"}, "VSQRTPD": {0x6ee1f800, "FSQRT 2D"},
+	"VCVTPS2DQ": {0x4e21a800, "FCVTNS 4S"}, "VCVTDQ2PS": {0x4e21d800, "SCVTF 4S"}, "VSQRTPD": {0x6ee1f800, "FSQRT 2D"},
 	"FCVTL": {0x0e617800, "FCVTL 2D, 2S"}, "FCVTL2": {0x4e617800, "FCVTL2 2D, 4S"}, "FCVTN": {0x0e616800, "FCVTN 2S, 2D"},
 	"USHLL": {0x2f10a400, "USHLL 4S, 4H"}, "FMAXV": {0x6e30f800, "FMAXV S, 4S"},
 }

@@ -109,17 +109,19 @@ func (g *gen) bound(name string, x int, constant string, dst int) {
 	g.op(name, x, tmp, dst)
 }
 
-// expm1 is the function of that name in exp32.go: p in 4, k in 1.
+// expm1 is the function of that name in exp32.go: p in 4, k as an integer in 1. Converting to an integer and back rounds
+// as adding and subtracting round32 does.
 func (g *gen) expm1() {
 	g.op("VMULPS", "log2e", 0, 1)
-	g.op("VADDPS", "round", 1, 1)
-	g.op("VSUBPS", "round", 1, 1) // k
-	g.op("VMULPS", "ln2hi", 1, 2)
-	g.op("VSUBPS", 2, 0, 0) // hi
-	g.op("VMULPS", "ln2lo", 1, 2)
+	g.op("VCVTPS2DQ", 1, 1)
+	g.op("VCVTDQ2PS", 1, 2) // k
+	g.op("VMULPS", "ln2hi", 2, 3)
+	g.op("VSUBPS", 3, 0, 0) // hi
+	g.op("VMULPS", "ln2lo", 2, 2)
 	g.op("VSUBPS", 2, 0, 3) // r
-	g.op("VMOVUPS", "c7", 4)
-	for _, c := range []string{"c6", "c5", "c4", "c3", "half"} {
+	g.op("VMULPS", "c7", 3, 4)
+	g.op("VADDPS", "c6", 4, 4)
+	for _, c := range []string{"c5", "c4", "c3", "half"} {
 		g.op("VMULPS", 3, 4, 4)
 		g.op("VADDPS", c, 4, 4)
 	}
@@ -131,13 +133,10 @@ func (g *gen) expm1() {
 	g.op("VADDPS", 4, 3, 4)
 }
 
-// expParts is exp in exp32.go: e in 4, 2^h in 5 and 2^(n-h) in 6.
+// expParts is exp in exp32.go, for an x between its bounds: e in 4, 2^h in 5 and 2^(n-h) in 6.
 func (g *gen) expParts() {
-	g.atLeast(0, "low", 0)
-	g.atMost(0, "high", 0)
 	g.expm1()
 	g.op("VADDPS", "one", 4, 4)
-	g.op("VCVTPS2DQ", 1, 1)
 	g.op("VPSRAD", "$1", 1, 5)
 	g.op("VPSUBD", 5, 1, 6)
 	for _, r := range []int{5, 6} {
@@ -148,15 +147,23 @@ func (g *gen) expParts() {
 
 // exp leaves Exp in 4.
 func (g *gen) exp() {
+	g.atLeast(0, "low", 0)
+	g.atMost(0, "high", 0)
+	g.expWithin()
+}
+
+// expWithin leaves Exp in 4, for an x between its bounds.
+func (g *gen) expWithin() {
 	g.expParts()
 	g.op("VMULPS", 5, 4, 4)
 	g.op("VMULPS", 6, 4, 4)
 }
 
-// negated keeps x in 8 and sets 0 to -|x|.
+// negated keeps x in 8 and sets 0 to -|x|, bounded for expParts.
 func (g *gen) negated() {
 	g.op("VMOVAPS", 0, 8)
 	g.op("VORPS", "sign", 0, 0)
+	g.atLeast(0, "low", 0)
 }
 
 // logistic takes a in 9, which it spoils, and leaves a/(1+e^-x) in 4. Where x is positive the numerator is a instead of
@@ -184,7 +191,7 @@ func (g *gen) silu() {
 // sigmoids leaves s in 6 and c in 7.
 func (g *gen) sigmoids() {
 	g.negated()
-	g.exp()
+	g.expWithin()
 	g.op("VADDPS", "one", 4, 5)
 	g.op("VMOVUPS", "one", 6)
 	g.op("VDIVPS", 5, 6, 5)
@@ -200,8 +207,7 @@ func (g *gen) tanh() {
 	g.atMost(0, "ten", 0)
 	g.op("VADDPS", 0, 0, 0)
 	g.expm1()
-	g.op("VCVTPS2DQ", 1, 5)
-	g.op("VPADDD", "bias", 5, 5)
+	g.op("VPADDD", "bias", 1, 5)
 	g.op("VPSLLD", "$23", 5, 5) // s
 	g.op("VMULPS", 5, 4, 4)
 	g.op("VSUBPS", "one", 5, 5)

@@ -116,7 +116,7 @@ func (g *gen) phi() {
 	g.atMost(0, "phiHigh", 9)
 	g.op("VMULPS", 9, 9, 0)
 	g.op("VMULPS", "minusHalf", 0, 0)
-	g.exp()
+	g.expWithin()
 	g.op("VMOVAPS", 4, 10)
 	g.op("VMULPS", "quarter", 9, 5)
 	g.op("VMOVUPS", "one", 1)

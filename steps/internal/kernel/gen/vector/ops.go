@@ -103,7 +103,7 @@ func (g *gen) keep(reg int) {
 
 // constants are 32 bits each, repeated over the widest register, but for the last two.
 var constants = map[string]uint32{
-	"low": f(-120), "high": f(89), "top": f(120), "log2e": f(0x1.715476p0), "round": f(0x1.8p23),
+	"low": f(-120), "high": f(89), "top": f(120), "log2e": f(0x1.715476p0),
 	"ln2hi": f(0x1.62e4p-1), "ln2lo": f(0x1.7f7d1cp-20),
 	"c7": f(1.0 / 5040), "c6": f(1.0 / 720), "c5": f(1.0 / 120), "c4": f(1.0 / 24), "c3": f(1.0 / 6),
 	"half": f(0.5), "one": f(1), "two": f(2), "ten": f(10),
