@@ -19,10 +19,6 @@ const (
 	// gradients of keys and values of its own, which are then added.
 	partTokens = 512
 	maxParts   = 4
-	// keyAlign is the multiple at which the keys of a window begin, counted from
-	// the document's first: sums over keys then run in the same blocks wherever
-	// the queries are cut into tiles.
-	keyAlign = 256
 )
 
 // heads is a buffer of rows in which the heads of a token lie side by side:
@@ -69,13 +65,13 @@ func newAttention(c Config) *attention {
 	}
 }
 
-// from is the first key that any query of u sees.
+// from is the first key that any query of u sees. Sums over keys go on where they
+// were and those of unseen keys change nothing, so bits do not depend on it.
 func (r reach) from(u unit) int {
 	if r.window == 0 {
 		return u.first
 	}
-	hidden := max(0, r.past+u.lo-r.window+1-u.first)
-	return u.first + hidden/keyAlign*keyAlign
+	return max(u.first, r.past+u.lo-r.window+1)
 }
 
 // seen is the range of the keys from… that the query of token t sees.

@@ -1,50 +1,96 @@
 package decoder
 
-// FLOPs returns the operations of the matrix products that a training executes,
-// forward and backward, for a document of length tokens of which supervised are;
-// those of a batch are the sum over its documents. A multiply-add counts two.
-func (s Spec) FLOPs(length, supervised int) float64 {
-	n, last := float64(length), s.Layers-1
-	square := s.squareFLOPs(length)
-	var flops float64
-	for layer := range s.Layers {
-		attention := square[s.window(layer)]
-		flops += 2*attention + 5*attention // scores and values; those, their gradients and the scores again
-		again := layer < last-s.Keep
-		if again {
-			flops += 2 * attention
-		}
-		for p := range numProj {
-			if s.hasProj(p) {
-				flops += n * s.linearFLOPs(layer, p, again)
-			}
+// Cost counts the operations of the matrix products that documents take. A
+// multiply-add counts two.
+type Cost struct {
+	token, row float64 // of a token, and of a supervised one more
+	squares    []square
+	attn       *attention
+}
+
+// square is how often the queries of a document meet its keys, by reach.
+type square struct {
+	reach
+	times float64
+}
+
+// meet adds times a layer's window.
+func (c *Cost) meet(window int, times float64) {
+	for i := range c.squares {
+		if c.squares[i].window == window {
+			c.squares[i].times += times
+			return
 		}
 	}
-	head := 2 * float64(supervised) * float64(s.VocabSize) * float64(s.Hidden)
-	flops += 2 * head
-	if s.Adapt == nil || s.SavedHead {
-		flops += head
-	}
-	if s.Objective {
-		flops += head
+	c.squares = append(c.squares, square{reach{window: window}, times})
+}
+
+// FLOPs returns those of a document of length tokens, of which supervised are;
+// those of a batch are the sum over its documents.
+func (c Cost) FLOPs(length, supervised int) float64 {
+	flops := c.token*float64(length) + c.row*float64(supervised)
+	for _, s := range c.squares {
+		flops += s.times * c.attn.square(s.reach, length)
 	}
 	return flops
 }
 
-// ForwardFLOPs returns those of the loss alone.
-func (s Spec) ForwardFLOPs(length, supervised int) float64 {
-	square := s.squareFLOPs(length)
-	flops := 2 * float64(supervised) * float64(s.VocabSize) * float64(s.Hidden)
+// square counts one product of queries and keys of a document, over all heads.
+// Tiles of queries are multiplied with every key that any of them sees.
+func (a *attention) square(r reach, length int) float64 {
+	var pairs float64
+	for lo := 0; lo < length; lo += a.tokens {
+		hi := min(length, lo+a.tokens)
+		pairs += float64(hi-lo) * float64(hi-r.from(unit{lo: lo, hi: hi}))
+	}
+	return 2 * pairs * float64(a.kvHeads*a.group*a.dim)
+}
+
+// UpdateCost is that of a training, forward and backward, as it executes.
+func (s Spec) UpdateCost() Cost {
+	c := s.cost()
+	head := c.row
 	for layer := range s.Layers {
-		flops += 2 * square[s.window(layer)]
+		again := layer < s.Layers-1-s.Keep
+		times := 2.0 + 5 // scores and values; those, their gradients and the scores again
+		if again {
+			times += 2
+		}
+		c.meet(s.window(layer), times)
 		for p := range numProj {
 			if s.hasProj(p) {
-				w, low, _ := s.weightsOf(layer, p)
-				flops += 2 * float64(length) * (w + low)
+				c.token += s.linearFLOPs(layer, p, again)
 			}
 		}
 	}
-	return flops
+	c.row += head
+	if s.Adapt == nil || s.SavedHead {
+		c.row += head
+	}
+	if s.Objective {
+		c.row += head
+	}
+	return c
+}
+
+// LossCost is that of the loss alone.
+func (s Spec) LossCost() Cost {
+	c := s.cost()
+	for layer := range s.Layers {
+		c.meet(s.window(layer), 2)
+		for p := range numProj {
+			if s.hasProj(p) {
+				w, low, _ := s.weightsOf(layer, p)
+				c.token += 2 * (w + low)
+			}
+		}
+	}
+	return c
+}
+
+// cost is that of the head alone.
+func (s Spec) cost() Cost {
+	return Cost{row: 2 * float64(s.VocabSize) * float64(s.Hidden), attn: newAttention(s.Config)}
 }
 
 // weightsOf counts the weights of a linear and of what adapts it, and says
@@ -67,6 +113,7 @@ func (s Spec) weightsOf(layer, p int) (w, low float64, twice bool) {
 func (s Spec) linearFLOPs(layer, p int, again bool) float64 {
 	w, low, twice := s.weightsOf(layer, p)
 	out, in := s.projShape(p)
+	ofA, ofB := low*float64(in)/float64(in+out), low*float64(out)/float64(in+out)
 	base := w
 	if twice {
 		base = 2 * w
@@ -75,40 +122,17 @@ func (s Spec) linearFLOPs(layer, p int, again bool) float64 {
 	switch {
 	case !again:
 	case p == projDown && !s.Norms[NormMLPOut]: // only x·Aᵀ
-		flops += low * float64(in) / float64(in+out)
+		flops += ofA
 	default:
 		flops += base + low
 	}
-	flops += low // gradients of A and B
-	if low > 0 {
-		flops += low * float64(out) / float64(in+out) // that of x·Aᵀ
-	}
+	flops += low + ofB // gradients of A and B, and of x·Aᵀ
 	if s.Adapt == nil {
 		flops += w
 	}
-	first := s.Adapt == nil || s.SavedEmbed || s.SavedTokens > 0
-	if first || layer > 0 || p != projQ && p != projK && p != projV {
-		flops += base + low*float64(in)/float64(in+out)
+	input := layer > 0 || s.Adapt == nil || s.SavedEmbed || s.SavedTokens > 0
+	if input || p != projQ && p != projK && p != projV {
+		flops += base + ofA
 	}
 	return 2 * flops
-}
-
-// squareFLOPs counts one product of queries and keys, over all heads, by window.
-// Tiles of queries are multiplied with every key that any of them sees.
-func (s Spec) squareFLOPs(length int) map[int]float64 {
-	a := newAttention(s.Config)
-	flops := map[int]float64{}
-	for layer := range s.Layers {
-		r := reach{window: s.window(layer)}
-		if _, ok := flops[r.window]; ok {
-			continue
-		}
-		var pairs float64
-		for lo := 0; lo < length; lo += a.tokens {
-			hi := min(length, lo+a.tokens)
-			pairs += float64(hi-lo) * float64(hi-r.from(unit{lo: lo, hi: hi}))
-		}
-		flops[r.window] = 2 * pairs * float64(s.queryWidth())
-	}
-	return flops
 }

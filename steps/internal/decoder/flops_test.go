@@ -56,13 +56,14 @@ func TestFLOPs(t *testing.T) {
 			frozen := s
 			frozen.Adapt = func(string) (Adapt, bool) { return Adapt{}, false }
 			supervised := len(b.Rows)
-			want := frozen.FLOPs(30, supervised) + frozen.FLOPs(20, 0)
+			want := frozen.UpdateCost().FLOPs(30, supervised) + frozen.UpdateCost().FLOPs(20, 0)
 			for layer := range c.Layers {
 				passes := 7.0
 				if layer < c.Layers-1-keep {
 					passes += 2
 				}
-				want -= passes * (s.squareFLOPs(30)[c.window(layer)] + s.squareFLOPs(20)[c.window(layer)])
+				r := reach{window: c.window(layer)}
+				want -= passes * (tr.s.attn.square(r, 30) + tr.s.attn.square(r, 20))
 			}
 			for _, p := range []int{projQ, projK, projV} { // here the first layer's x has a gradient, too
 				if c.hasProj(p) {
@@ -73,7 +74,7 @@ func TestFLOPs(t *testing.T) {
 			if math.Abs(got-want) > 1e-9*want {
 				t.Errorf("%s, keep %d: %g operations with matrices, forecast %g", name, keep, got, want)
 			}
-			if s.FLOPs(30, 5) <= frozen.FLOPs(30, 5) || s.ForwardFLOPs(30, 5) >= s.FLOPs(30, 5) {
+			if all := s.UpdateCost().FLOPs(30, 5); all <= frozen.UpdateCost().FLOPs(30, 5) || s.LossCost().FLOPs(30, 5) >= all {
 				t.Errorf("%s: adapters cost nothing, or a loss more than an update", name)
 			}
 		}

@@ -1,5 +1,7 @@
 package decoder
 
+import "sort"
+
 // Spec is what decides how much memory a training holds and how much it computes.
 type Spec struct {
 	Config
@@ -34,10 +36,10 @@ func (s Spec) Bytes() int64 { return s.opBytes() + s.graphBytes() }
 // KeepWithin returns the greatest Keep with which Bytes stays within a budget, or
 // 0 where it never does.
 func (s Spec) KeepWithin(bytes int64) int {
-	for s.Keep = s.Layers - 1; s.Keep > 0 && s.Bytes() > bytes; {
-		s.Keep--
-	}
-	return s.Keep
+	return max(0, sort.Search(s.Layers, func(keep int) bool {
+		s.Keep = keep
+		return s.Bytes() > bytes
+	})-1)
 }
 
 // opBytes is what the ops hold.
@@ -173,9 +175,17 @@ func (s Spec) attentionBytes() int64 {
 	if s.AttnCap > 0 {
 		square++
 	}
-	// Of the tiles of a document, either the last one that is full or the rest.
-	full := s.Longest / a.tokens * a.tokens
-	scores := max(min(a.tokens, full)*full, (s.Longest-full)*s.Longest)
+	var scores int
+	for layer := range s.Layers {
+		if layer > 0 && s.window(layer) == s.window(layer-1) {
+			continue
+		}
+		r := reach{window: s.window(layer)}
+		for lo := 0; lo < s.Longest; lo += a.tokens {
+			u := unit{lo: lo, hi: min(s.Longest, lo+a.tokens)}
+			scores = max(scores, (u.hi-u.lo)*(u.hi-r.from(u)))
+		}
+	}
 	bytes := floatBytes * int64(s.Threads) * int64(a.group) * int64(3*min(a.tokens, s.Longest)*a.dim+square*scores)
 	// As many of the longest documents as there is room for, and one of the rest.
 	var spans []Span

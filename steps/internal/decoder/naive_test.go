@@ -12,9 +12,26 @@ type naive struct {
 	scale float64
 }
 
-func (nv naive) linear(layer, p int, x []float64) []float64 {
+// naivePaths are the paths of a layer's linears and norms.
+type naivePaths struct {
+	proj  [numProj]string
+	norms [numNorms]string
+}
+
+func (nv naive) paths(layer int) *naivePaths {
+	var l naivePaths
+	for p := range l.proj {
+		l.proj[p] = nv.c.modulePath(layer, p)
+	}
+	for slot := range l.norms {
+		l.norms[slot] = nv.c.normPath(layer, slot)
+	}
+	return &l
+}
+
+func (nv naive) linear(l *naivePaths, p int, x []float64) []float64 {
 	out, _ := nv.c.projShape(p)
-	module := nv.c.modulePath(layer, p)
+	module := l.proj[p]
 	y := mulVec(nv.w[module+".weight"], x, out)
 	for i, b := range nv.w[module+".bias"] {
 		y[i] += b
@@ -68,14 +85,14 @@ func (nv naive) norm(path string, x []float64) []float64 {
 
 // slot applies a block's norm, if there is one, to every piece of x that is as
 // wide as its weights.
-func (nv naive) slot(layer, slot int, x []float64) []float64 {
+func (nv naive) slot(l *naivePaths, slot int, x []float64) []float64 {
 	if !nv.c.Norms[slot] {
 		return x
 	}
 	var y []float64
 	w := nv.c.normWidth(slot)
 	for ; len(x) > 0; x = x[w:] {
-		y = append(y, nv.norm(nv.c.normPath(layer, slot), x[:w])...)
+		y = append(y, nv.norm(l.norms[slot], x[:w])...)
 	}
 	return y
 }
@@ -111,11 +128,11 @@ func (nv naive) act(x float64) float64 {
 
 // block applies one layer to the tokens of one document.
 func (nv naive) block(layer int, xs [][]float64) [][]float64 {
-	c := nv.c
+	c, l := nv.c, nv.paths(layer)
 	var ks, vs, out [][]float64
 	for t, x := range xs {
-		q, k, v := nv.project(layer, nv.slot(layer, NormAttn, x))
-		q, k = nv.slot(layer, NormQ, q), nv.slot(layer, NormK, k)
+		q, k, v := nv.project(l, nv.slot(l, NormAttn, x))
+		q, k = nv.slot(l, NormQ, q), nv.slot(l, NormK, k)
 		nv.rotate(layer, q, t)
 		nv.rotate(layer, k, t)
 		ks, vs = append(ks, k), append(vs, v)
@@ -123,11 +140,11 @@ func (nv naive) block(layer int, xs [][]float64) [][]float64 {
 		if c.Windows != nil && c.Windows[layer] > 0 {
 			first = max(0, t-c.Windows[layer]+1)
 		}
-		y := plus(x, nv.slot(layer, NormAttnOut, nv.linear(layer, projO, nv.attend(q, ks[first:], vs[first:]))))
-		h := nv.slot(layer, NormMLP, y)
-		up := nv.linear(layer, projUp, h)
+		y := plus(x, nv.slot(l, NormAttnOut, nv.linear(l, projO, nv.attend(q, ks[first:], vs[first:]))))
+		h := nv.slot(l, NormMLP, y)
+		up := nv.linear(l, projUp, h)
 		if c.Gated {
-			for i, g := range nv.linear(layer, projGate, h) {
+			for i, g := range nv.linear(l, projGate, h) {
 				up[i] *= nv.act(g)
 			}
 		} else {
@@ -135,7 +152,7 @@ func (nv naive) block(layer int, xs [][]float64) [][]float64 {
 				up[i] = nv.act(v)
 			}
 		}
-		out = append(out, plus(y, nv.slot(layer, NormMLPOut, nv.linear(layer, projDown, up))))
+		out = append(out, plus(y, nv.slot(l, NormMLPOut, nv.linear(l, projDown, up))))
 	}
 	return out
 }
@@ -148,13 +165,13 @@ func plus(x, y []float64) []float64 {
 	return z
 }
 
-func (nv naive) project(layer int, h []float64) (q, k, v []float64) {
-	q = nv.linear(layer, projQ, h)
+func (nv naive) project(l *naivePaths, h []float64) (q, k, v []float64) {
+	q = nv.linear(l, projQ, h)
 	if nv.c.FusedQKV {
 		a, b := nv.c.Heads*nv.c.HeadDim, nv.c.KVHeads*nv.c.HeadDim
 		return q[:a:a], q[a : a+b : a+b], q[a+b:]
 	}
-	return q, nv.linear(layer, projK, h), nv.linear(layer, projV, h)
+	return q, nv.linear(l, projK, h), nv.linear(l, projV, h)
 }
 
 func (nv naive) attend(q []float64, ks, vs [][]float64) []float64 {
