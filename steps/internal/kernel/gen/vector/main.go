@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/format"
 	"os"
@@ -21,6 +22,9 @@ type topic struct {
 }
 
 func main() {
+	if len(os.Args) != 1 {
+		fail(errors.New("usage: go generate, in the package's folder"))
+	}
 	for _, t := range []topic{exps(), glus(), rows(), reductions(), wides(), dropouts()} {
 		var g gen
 		for _, k := range t.kernels {
