@@ -68,11 +68,29 @@ def make(name):
     told |= gradients(adapted, rows, rename)
     adapted.peft_config["default"].base_model_name_or_path = model
     adapted.save_pretrained(path)
+    config = json.loads((path / "adapter_config.json").read_text())
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # PEFT writes a set
+    (path / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
     (path / "README.md").unlink(missing_ok=True)
     (path / "golden.json").write_text(json.dumps(told) + "\n")
     print(f"{name}: loss {told['loss']:.5f}, {len(told['norms'])} gradients", flush=True)
 
 
+def pissa():
+    """Losses and gradients at the start of PiSSA, whose adapters fit no model but the changed one."""
+    told = {}
+    for name, model, options in (("plain", "smollm2", dict(r=2, lora_alpha=4)),
+                                 ("rslora", "qwen3", dict(r=3, lora_alpha=5, use_rslora=True))):
+        adapted = peft.get_peft_model(load(MODELS / model), peft.LoraConfig(
+            target_modules="all-linear", init_lora_weights="pissa", task_type="CAUSAL_LM", **options)).eval()
+        rename = lambda n: n.removeprefix("base_model.model.").replace(".default", "")
+        told[name] = {"model": model} | gradients(adapted, documents(adapted.config.vocab_size), rename)
+    (OUT.parent / "pissa.json").write_text(json.dumps(told) + "\n")
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or METHODS:
         make(name)
+    if not sys.argv[1:]:
+        pissa()

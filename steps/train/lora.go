@@ -28,9 +28,17 @@ type LoRA struct {
 	DoRA         bool               `json:"dora,omitempty"`
 	PlusRatio    float64            `json:"loraPlusRatio,omitempty"`
 
+	Init string `json:"init,omitempty"`
+
 	ModulesToSave   []string `json:"modulesToSave,omitempty"`
 	TrainableTokens []Token  `json:"trainableTokens,omitempty"`
 }
+
+// Values of LoRA.Init.
+const (
+	gaussian = "gaussian"
+	pissa    = "pissa"
+)
 
 // check refuses what the schema refuses too.
 func (l *LoRA) check() error {
@@ -49,6 +57,10 @@ func (l *LoRA) check() error {
 		return bad("dropout", "%g is not at least 0 and below 1", l.Dropout)
 	case l.PlusRatio != 0 && !positive(l.PlusRatio):
 		return bad("loraPlusRatio", "%g is not above 0", l.PlusRatio)
+	case !slices.Contains([]string{"", "default", gaussian, pissa}, l.Init):
+		return bad("init", "%q is not default, gaussian or pissa", l.Init)
+	case l.Init == pissa && l.DoRA:
+		return bad("init", "pissa takes a part of each matrix away, whose rows dora measures: choose one of them")
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.RankPattern)) {
 		if r := l.RankPattern[key]; r < 1 {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,8 @@ func TestLoRAMistakes(t *testing.T) {
 		`"trainableTokens": [48]`:                 "lora.trainableTokens: id 48 is outside the model's vocabulary of 48",
 		`"trainableTokens": [4, 4]`:               "lora.trainableTokens: id 4 is named twice",
 		`"trainableTokens": [4], "modulesToSave": ["embed_tokens"]`: "lora.trainableTokens: modulesToSave trains all",
+		`"init": "olora"`:                         `lora.init: "olora" is not default, gaussian or pissa`,
+		`"init": "pissa", "dora": true`:           "lora.init: pissa takes a part",
 		`"targets": ".*x"`:                        "lora.targets: the regular expression",
 		`"targets": ["q_proj"], "exclude": ".*q"`: "lora.exclude: the regular expression",
 	} {
@@ -211,6 +214,55 @@ func TestTrainedBesideTheAdapter(t *testing.T) {
 		}
 		if first := lines(t, log)[0].Loss; loss > first-0.05 {
 			t.Errorf("%s: loss %g after %g", c.options, loss, first)
+		}
+	}
+}
+
+// TestInit: a training starts from the base however the adapter begins, what is
+// written fits the base, and a training that is cut short goes on to the same.
+func TestInit(t *testing.T) {
+	in := inputs(t)
+	in["validation"] = in["tokens"]
+	plain := lines(t, newJob(t, in, "adapter").must(t, loraParams())[logFile])
+	for init, ranks := range map[string]int{"gaussian": 4, "pissa": 8} {
+		p := loraParams()
+		p.LoRA.Init = init
+		j := newJob(t, in, "adapter")
+		files := j.must(t, p)
+		got := lines(t, files[logFile])
+		if d := math.Abs(got[0].Loss - plain[0].Loss); d > 1e-4 {
+			t.Errorf("%s: the first loss is %g, the base's %g", init, got[0].Loss, plain[0].Loss)
+		}
+		if got[9].Loss == plain[9].Loss {
+			t.Errorf("%s: the last loss is that of the default", init)
+		}
+		a, err := lora.Read(j.task.Out["adapter"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Config.Rank != ranks {
+			t.Errorf("%s: rank %d, want %d", init, a.Config.Rank, ranks)
+		}
+		loss, err := lossOf(t, in, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`"validationLoss":%.5f`, loss); !strings.Contains(files[logFile], want[:len(want)-1]) {
+			t.Errorf("%s: the adapter has %s, the log\n%s", init, want, files[logFile])
+		}
+		cut, stop := context.WithCancel(t.Context())
+		k := newJob(t, in, "adapter")
+		k.stop = func(f pipeline.Fact) {
+			if p, ok := f.(pipeline.Progress); ok && p.Done == 5 {
+				stop()
+			}
+		}
+		if err := k.train(cut, p); err == nil {
+			t.Fatalf("%s: the training was not cut short", init)
+		}
+		k.stop = nil
+		if k.must(t, p)["adapter_model.safetensors"] != files["adapter_model.safetensors"] {
+			t.Errorf("%s: a training in two parts gives another adapter", init)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (tr *trainer) output(from provenance) error {
 }
 
 func (tr *trainer) writeAdapter(dir string, from provenance) error {
-	a := tr.weights.lora
+	a := tr.weights.lora.Ordinary()
 	if s := from.model.Source; s != nil {
 		a.Config.BaseModel = s.Repo
 	}

@@ -54,6 +54,12 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 	if w.model, err = decoder.LoadIn(w.dir, t.Threads, decoder.Train, p.numerics()); err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
+	if p.LoRA.Init == pissa {
+		if err := w.lora.StartPrincipal(cfg, w.dir, p.Seed, t.Threads); err != nil {
+			return nil, fmt.Errorf("reading the model: %w", err)
+		}
+		w.model.Subtract(w.lora.Initial)
+	}
 	return w, nil
 }
 
@@ -97,15 +103,24 @@ func (w *weightSet) initialise() error {
 }
 
 // initialiseLoRA sets B to zero, so that training starts from the base, and A to
-// uniform numbers within ±1/√in, which is PEFT's Kaiming initialisation. With
+// uniform numbers within ±1/√in, which is PEFT's Kaiming initialisation, or to
+// normal ones of deviation 1/rank. PiSSA starts with both from the base. With
 // DoRA the magnitudes are those of the base.
 func (w *weightSet) initialiseLoRA() {
+	if w.p.LoRA.Init == pissa {
+		w.lora.Restart()
+		return
+	}
 	for _, path := range w.lora.Modules() {
 		pair := w.lora.Pairs[path]
 		s := kernel.Rand(w.p.Seed, "train/lora_A/"+path, 0)
-		bound := float32(1 / math.Sqrt(float64(pair.In)))
+		bound, deviation := float32(1/math.Sqrt(float64(pair.In))), float32(1/float64(pair.Rank))
 		for i := range pair.A {
-			pair.A[i] = bound * (float32(2*s.Float32()) - 1)
+			if w.p.LoRA.Init == gaussian {
+				pair.A[i] = deviation * s.Normal()
+			} else {
+				pair.A[i] = bound * (float32(2*s.Float32()) - 1)
+			}
 		}
 		clear(pair.B)
 	}

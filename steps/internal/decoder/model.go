@@ -34,6 +34,7 @@ type layer struct {
 	lin   [numProj]Linear // nil where the family has none
 	bias  [numProj][]float32
 	lora  [numProj]LoRA
+	less  [numProj]LoRA // see Subtract
 }
 
 // Tensor is the name and shape of one weight.
@@ -221,7 +222,7 @@ func (m *Model) block(i int) *block {
 	b := &block{cfg: m.Config, layer: i, norms: l.norms}
 	for p := range numProj {
 		out, in := m.projShape(p)
-		b.lin[p] = adapted{base: m.Numerics.linear(l.lin[p]), bias: l.bias[p], out: out, in: in, num: m.Numerics, lora: l.lora[p]}
+		b.lin[p] = adapted{base: m.without(m.Numerics.linear(l.lin[p]), l.less[p], p), bias: l.bias[p], out: out, in: in, num: m.Numerics, lora: l.lora[p]}
 	}
 	return b
 }

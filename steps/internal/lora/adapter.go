@@ -40,6 +40,8 @@ type Adapter struct {
 	// it is known after Check.
 	Saved decoder.Saved
 	whole wholes
+	// initial is what an adapter of PiSSA began with, by module; nil otherwise.
+	initial map[string]Pair
 	// embed and head are the paths of the embeddings and the head of the model that
 	// the adapter was designed for, vocab its vocabulary; see Write.
 	embed, head string

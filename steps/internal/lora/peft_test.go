@@ -114,6 +114,12 @@ func checkTraining(t *testing.T, dir, base string, want golden) {
 			t.Fatal(err)
 		}
 	}
+	checkPass(t, a, m, want)
+}
+
+// checkPass takes the documents forward and backward through m with a.
+func checkPass(t *testing.T, a *Adapter, m *decoder.Model, want golden) {
+	t.Helper()
 	var ids, positions []int32
 	var labels []int64
 	count := 0
