@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -137,6 +138,23 @@ func TestMaxTokensPerBatch(t *testing.T) {
 			}
 			if i+1 < len(update) && n+lengths[update[i+1][0]] <= 50 {
 				t.Errorf("update %d: a microbatch of %d tokens, and one more row would fit", u, n)
+			}
+		}
+	}
+}
+
+// TestCutByTokensIsBatching: cutting an update by tokens changes its loss only
+// by rounding.
+func TestCutByTokensIsBatching(t *testing.T) {
+	for name, p := range map[string]Params{"adapter": loraParams(), "model": fullParams()} {
+		in := inputs(t)
+		p.MaxUpdates = 6
+		want := lines(t, newJob(t, in, name).must(t, p)[logFile])
+		p.MaxTokensPerBatch = 30
+		got := lines(t, newJob(t, in, name).must(t, p)[logFile])
+		for i := range got {
+			if math.Abs(got[i].Loss-want[i].Loss) > 1e-6*want[i].Loss || got[i].SupervisedTokens != want[i].SupervisedTokens {
+				t.Errorf("%s: update %d has loss %.9g, uncut %.9g", name, i+1, got[i].Loss, want[i].Loss)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ const (
 // during Warmup updates and decays over the rest of Updates. The values are
 // those of transformers' get_constant, get_linear, get_cosine and
 // get_wsd (with linear decay) schedules, in which the first update of a warm-up
-// has rate 0.
+// has rate 0; that of get_wsd has the floor's, but not here.
 type Schedule struct {
 	Decay   Decay
 	Peak    float64
