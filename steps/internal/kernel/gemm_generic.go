@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"unsafe"
 )
@@ -27,6 +28,32 @@ func genericMul(rows int) func(k int, a *float32, row, depth int, b *float32, li
 			}
 		}
 	}
+}
+
+// Model returns a tile of any shape in the plainest Go. It is slow: for tests, which so see the shapes of processors
+// that are not at hand.
+func Model(mr, nr int, half *Tile) *Tile {
+	t := &Tile{Name: fmt.Sprintf("model %dx%d", mr, nr), MR: mr, NR: nr, Half: half, peak: genericPeak, chains: 8}
+	for rows := mr; rows > 0; rows-- {
+		t.muls = append(t.muls, microkernel{rows, func(k int, a *float32, row, depth int, b *float32, line, _ int, c *float32, ldc int, load int) {
+			as := unsafe.Slice(a, (rows-1)*row+(k-1)*depth+1)
+			bs := unsafe.Slice(b, (k-1)*line+nr)
+			cs := unsafe.Slice(c, (rows-1)*ldc+nr)
+			for i := range rows {
+				for j := range nr {
+					s := cs[i*ldc+j]
+					if load == 0 {
+						s = 0
+					}
+					for p := range k {
+						s = FMA(as[i*row+p*depth], bs[p*line+j], s)
+					}
+					cs[i*ldc+j] = s
+				}
+			}
+		}})
+	}
+	return t
 }
 
 // genericDepth is the depth that plain Go copies to panels of its own at a time.

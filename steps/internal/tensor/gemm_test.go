@@ -44,44 +44,22 @@ func sameBits(t *testing.T, what string, got, want []float32) {
 	}
 }
 
+// tiles are those of this machine and, in plain Go, those of one with AVX-512.
+func tiles() []*kernel.Tile {
+	return append(kernel.Tiles(), kernel.Model(12, 32, kernel.Model(12, 16, kernel.Model(12, 8, nil))))
+}
+
 var shapes = [][3]int{
 	{1, 1, 1}, {1, 16, 8}, {1, 100, 300}, {2, 3, 5}, {5, 7, 600}, {6, 16, 256}, {7, 17, 257}, {12, 32, 64},
 	{13, 33, 100}, {64, 8, 300}, {100, 16, 40}, {37, 130, 65}, {130, 40, 1}, {200, 300, 17}, {1, 1, 1000}, {3, 513, 2},
+	{8, 120, 90}, {120, 8, 330}, {90, 16, 30}, {150, 40, 100}, {40, 24, 2100},
 }
 
 func TestGemmEqualsDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, tile := range kernel.Tiles() {
-		for _, s := range shapes {
-			m, n, k := s[0], s[1], s[2]
-			a, b, c := random(r, m*k), random(r, k*n), random(r, m*n)
-			for _, add := range []bool{false, true} {
-				for _, threads := range []int{1, 3} {
-					name := fmt.Sprintf("%s %v add=%v threads=%d", tile.Name, s, add, threads)
-					run := func(what string, want []float32, f func(c []float32)) {
-						got := append([]float32(nil), c...)
-						f(got)
-						sameBits(t, name+" "+what, got, want)
-					}
-					aRow := func(i, p int) float32 { return a[i*k+p] }
-					nt := reference(m, n, k, aRow, func(p, j int) float32 { return b[j*k+p] }, c, add)
-					nn := reference(m, n, k, aRow, func(p, j int) float32 { return b[p*n+j] }, c, add)
-					tn := reference(m, n, k, func(i, p int) float32 { return a[p*m+i] }, func(p, j int) float32 { return b[p*n+j] }, c, add)
-					rows := byRow(a, k)
-					run("NT", nt, func(c []float32) { gemm(tile, threads, m, n, k, rows, lanesByRow{b, k}, c, n, add) })
-					run("NN", nn, func(c []float32) { gemm(tile, threads, m, n, k, rows, lanesByColumn{b, n}, c, n, add) })
-					run("TN", tn, func(c []float32) { gemmTN(tile, threads, m, n, k, a, m, b, n, c, n, add) })
-					run("packed NT", nt, func(c []float32) {
-						newPacked(tile, threads, n, k, lanesByRow{b, k}).Mul(threads, m, a, c, add)
-					})
-					run("panels NT", nt, func(c []float32) { gemm(tile, threads, m, n, k, rows, panelRows{plain{b, n, k}}, c, n, add) })
-					run("panels NN", nn, func(c []float32) { gemm(tile, threads, m, n, k, rows, panelColumns{plain{b, k, n}}, c, n, add) })
-					run("packed NN", nn, func(c []float32) {
-						newPacked(tile, threads, n, k, lanesByColumn{b, n}).Mul(threads, m, a, c, add)
-					})
-				}
-			}
-		}
+	for i, s := range shapes {
+		checkForms(t, s[0], s[1], s[2], 1+i%3, false, r)
+		checkForms(t, s[0], s[1], s[2], 1+(i+1)%3, true, r)
 	}
 }
 
@@ -164,18 +142,67 @@ func TestGemmPanicsOnShortSlices(t *testing.T) {
 	}
 }
 
+// A product with Aᵀ of so many rows that their panels are made some depths at a time.
+func TestDeepTN(t *testing.T) {
+	const m, n, k = 1800, 40, 700
+	r := rand.New(rand.NewPCG(37, 38))
+	a, b, c := random(r, k*m), random(r, k*n), random(r, m*n)
+	want := append([]float32(nil), c...)
+	GemmNN(1, m, n, k, transposed(a, k, m), b, want, true)
+	for _, tile := range tiles() {
+		if tile.Name == kernel.Generic().Name {
+			continue // slow, and of the same shape as others
+		}
+		got := append([]float32(nil), c...)
+		gemmTN(tile, 2, m, n, k, a, m, b, n, got, n, true)
+		sameBits(t, tile.Name, got, want)
+	}
+}
+
+// The units of a product cover its C once, whatever the shape and the number of threads.
+func TestPlanCoversC(t *testing.T) {
+	r := rand.New(rand.NewPCG(39, 40))
+	for range 2000 {
+		m, n, threads := 1+r.IntN(5000), 1+r.IntN(3000), 1+r.IntN(9)
+		for _, b := range []side{lanesByRow{}, lanesByColumn{}, &Packed{tile: best}} {
+			w := newProduct(best, m, n, 64, left{}, b, nil, n, false)
+			w.plan(threads)
+			if w.parts*w.perPart < m || w.groups*w.group*w.tile.NR < n || w.groups*w.group*w.tile.NR-n >= w.group*w.tile.NR {
+				t.Fatalf("%dx%d on %d threads: %d parts of %d rows, %d groups of %d panels", m, n, threads, w.parts, w.perPart, w.groups, w.group)
+			}
+			if threads > 1 && m*n > 1<<17 && w.parts*w.groups < 3*threads {
+				t.Fatalf("%dx%d on %d threads: only %d units", m, n, threads, w.parts*w.groups)
+			}
+		}
+	}
+}
+
 func FuzzGemm(f *testing.F) {
 	f.Add(uint64(1), uint8(7), uint8(9), uint16(5), true)
 	f.Add(uint64(2), uint8(1), uint8(40), uint16(300), false)
-	f.Fuzz(func(t *testing.T, seed uint64, m8, n8 uint8, k16 uint16, add bool) {
-		m, n, k := int(m8)%40, int(n8)%70, int(k16)%600
-		r := rand.New(rand.NewPCG(seed, 2))
-		a, b, c := random(r, m*k), random(r, n*k), random(r, m*n)
-		want := reference(m, n, k, func(i, p int) float32 { return a[i*k+p] }, func(p, j int) float32 { return b[j*k+p] }, c, add)
-		for _, tile := range kernel.Tiles() {
-			got := append([]float32(nil), c...)
-			gemm(tile, 1+int(seed%3), m, n, k, byRow(a, k), lanesByRow{b, k}, got, n, add)
-			sameBits(t, tile.Name, got, want)
-		}
+	f.Add(uint64(5), uint8(150), uint8(8), uint16(400), true)
+	f.Fuzz(func(t *testing.T, seed uint64, m, n uint8, k16 uint16, add bool) {
+		checkForms(t, int(m), int(n), int(k16)%600, 1+int(seed%3), add, rand.New(rand.NewPCG(seed, 2)))
 	})
+}
+
+// checkForms compares all forms of the operands of one product with the definition.
+func checkForms(t *testing.T, m, n, k, threads int, add bool, r *rand.Rand) {
+	t.Helper()
+	a, b, c := random(r, m*k), random(r, n*k), random(r, m*n)
+	at, bt := transposed(a, m, k), transposed(b, n, k)
+	want := reference(m, n, k, func(i, p int) float32 { return a[i*k+p] }, func(p, j int) float32 { return b[j*k+p] }, c, add)
+	for _, tile := range tiles() {
+		for name, right := range map[string]side{
+			"NT": lanesByRow{b, k}, "NN": lanesByColumn{bt, n}, "panels NT": panelRows{plain{b, n, k}}, "panels NN": panelColumns{plain{bt, k, n}},
+			"packed": newPacked(tile, threads, n, k, lanesByRow{b, k}),
+		} {
+			got := append([]float32(nil), c...)
+			gemm(tile, threads, m, n, k, byRow(a, k), right, got, n, add)
+			sameBits(t, fmt.Sprintf("%s %s %dx%dx%d on %d threads, add=%v", tile.Name, name, m, n, k, threads, add), got, want)
+		}
+		got := append([]float32(nil), c...)
+		gemmTN(tile, threads, m, n, k, at, m, bt, n, got, n, add)
+		sameBits(t, fmt.Sprintf("%s TN %dx%dx%d on %d threads, add=%v", tile.Name, m, n, k, threads, add), got, want)
+	}
 }
