@@ -36,5 +36,10 @@ func check(m, n, k int, a, b, c []float32) {
 
 // gemm multiplies a with one right side.
 func gemm(t *kernel.Tile, threads, m, n, k int, a left, b side, c []float32, ldc int, add bool) {
-	multiply(threads, newProduct(t, m, n, k, a, b, c, ldc, add))
+	w := newProduct(t, m, n, k, a, b, c, ldc, add)
+	if threads <= 1 {
+		w.alone()
+		return
+	}
+	multiply(threads, w)
 }

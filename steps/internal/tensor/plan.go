@@ -39,6 +39,14 @@ func multiply(threads int, ws ...product) {
 	})
 }
 
+// alone does all units here.
+func (w *product) alone() {
+	w.plan(1)
+	for u := range w.parts * w.groups {
+		w.unit(u)
+	}
+}
+
 // plan cuts the product into units. That changes no bit.
 func (w *product) plan(threads int) {
 	w.parts, w.groups = 0, 0
