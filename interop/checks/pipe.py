@@ -37,12 +37,12 @@ class Run:
         return path
 
 
-def logits(model, rows, adapter=None):
-    """pipe's logits [tokens, vocab] of each row of ids."""
+def logits(model, rows, adapter=None, last=False):
+    """pipe's logits [tokens, vocab] of each row of ids, or [1, vocab] of its last token."""
     import numpy as np
 
     where = [model] if adapter is None else [model, adapter]
-    answer = json.loads(call(ROOT / "build" / "interop-peer", "logits", *where, question=rows))
+    answer = json.loads(call(ROOT / "build" / "interop-peer", "last" if last else "logits", *where, question=rows))
     return [np.asarray(row, np.float32) for row in answer]
 
 

@@ -2,6 +2,7 @@
 // peers can be compared with it number by number. Nothing else uses it.
 //
 //	interop logits MODEL [ADAPTER]   [[id, …], …]  →  [[[logit, …] per token] per row]
+//	interop last MODEL [ADAPTER]     the same, of the last token of every row alone
 //	interop encode MODEL             [text, …]     →  {plain, special: [[id, …], …], decoded: [text, …]}
 //	interop weights MODEL            [name, …]     →  {name: [number, …]}, dequantized, row-major
 //
@@ -32,13 +33,14 @@ func main() {
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) < 2 || len(args) > 3 {
-		return errors.New("usage: interop logits MODEL [ADAPTER] | encode MODEL | weights MODEL")
+		return errors.New("usage: interop logits MODEL [ADAPTER] | last MODEL [ADAPTER] | encode MODEL | weights MODEL")
 	}
 	var answer any
 	var err error
 	switch args[0] {
-	case "logits":
-		answer, err = ask(in, func(rows [][]int32) (any, error) { return logits(ctx, args[1], args[2:], rows) })
+	case "logits", "last":
+		last := args[0] == "last"
+		answer, err = ask(in, func(rows [][]int32) (any, error) { return logits(ctx, args[1], args[2:], rows, last) })
 	case "encode":
 		answer, err = ask(in, func(texts []string) (any, error) { return encode(args[1], texts) })
 	case "weights":
@@ -61,8 +63,9 @@ func ask[T any](in io.Reader, answer func(T) (any, error)) (any, error) {
 	return answer(about)
 }
 
-// logits returns those of every token of every row, [row][token][VocabSize].
-func logits(ctx context.Context, model string, adapter []string, rows [][]int32) ([][][]float32, error) {
+// logits returns those of every token of every row, or of the last alone,
+// [row][token][VocabSize].
+func logits(ctx context.Context, model string, adapter []string, rows [][]int32, last bool) ([][][]float32, error) {
 	threads := runtime.GOMAXPROCS(0)
 	m, err := decoder.Load(model, threads, decoder.Infer)
 	if err != nil {
@@ -84,15 +87,17 @@ func logits(ctx context.Context, model string, adapter []string, rows [][]int32)
 		if err != nil {
 			return nil, err
 		}
-		every := make([]int32, len(ids))
-		for i := range every {
-			every[i] = int32(i)
+		var wanted []int32
+		for i := range ids {
+			if !last || i == len(ids)-1 {
+				wanted = append(wanted, int32(i))
+			}
 		}
-		flat, err := scorer.Logits(ctx, b, every)
+		flat, err := scorer.Logits(ctx, b, wanted)
 		if err != nil {
 			return nil, err
 		}
-		row := make([][]float32, len(ids))
+		row := make([][]float32, len(wanted))
 		for i := range row {
 			row[i] = flat[i*m.VocabSize : (i+1)*m.VocabSize]
 		}

@@ -27,12 +27,13 @@ func TestLogits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plain, same, adapted [][][]float32
+	var plain, last, same, adapted [][][]float32
 	for _, q := range []struct {
 		answer any
 		args   []string
 	}{
 		{&plain, []string{"logits", model}},
+		{&last, []string{"last", model}},
 		{&same, []string{"logits", model, tiny.Adapter(t, model, 0)}},
 		{&adapted, []string{"logits", model, tiny.Adapter(t, model, 0.5)}},
 	} {
@@ -42,6 +43,9 @@ func TestLogits(t *testing.T) {
 	}
 	if len(plain) != 2 || len(plain[0]) != 3 || len(plain[1]) != 1 || len(plain[1][0]) != c.VocabSize {
 		t.Fatalf("logits have the wrong shape")
+	}
+	if len(last) != 2 || len(last[0]) != 1 || last[0][0][7] != plain[0][2][7] {
+		t.Errorf("the last logits are not those of the last token")
 	}
 	if plain[0][2][7] != same[0][2][7] || plain[0][2][7] == adapted[0][2][7] {
 		t.Errorf("logit %g, with an adapter of zeros %g, with a random one %g", plain[0][2][7], same[0][2][7], adapted[0][2][7])
