@@ -47,7 +47,7 @@ func estimate(_ context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimat
 	if err := p.check(c.Modules(), q.Inputs["calibration"] != nil); err != nil {
 		return nil, err
 	}
-	e := &pipeline.Estimate{Parameters: c.Params(), Memory: resident + p.codes(c) + working(c)}
+	e := &pipeline.Estimate{Parameters: c.Params(), Memory: resident + p.codes(c) + working(c, stored.elementSize())}
 	if p.Dynamic != nil {
 		if err := p.checkBudget(c.Modules(), func(decoder.Module) int64 { return stored.elementSize() }); err != nil {
 			return nil, err
@@ -66,12 +66,13 @@ func (p Params) codes(c decoder.Config) (bytes int64) {
 	return bytes
 }
 
-// working is the memory of the largest tensor, as stored and in float32 before and after.
-func working(c decoder.Config) (largest int64) {
+// working is the memory of the largest tensor: a linear as stored and in float32
+// before and after, or the embeddings as stored, in size bytes each.
+func working(c decoder.Config, size int64) (largest int64) {
 	for _, m := range c.Modules() {
 		largest = max(largest, 12*int64(m.Out)*int64(m.In))
 	}
-	return max(largest, 4*int64(c.VocabSize)*int64(c.Hidden))
+	return max(largest, size*int64(c.VocabSize)*int64(c.Hidden))
 }
 
 // foretell adds what running the model on the calibration tokens takes: its
