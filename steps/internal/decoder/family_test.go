@@ -140,6 +140,36 @@ func TestFamilyLogits(t *testing.T) {
 	})
 }
 
+// TestFamilyBF16 computes linears in bf16: near the same logits, for inference
+// and for training, wherever linears are stored transposed or in 4 bits.
+func TestFamilyBF16(t *testing.T) {
+	eachFamily(t, func(t *testing.T, dir string, g familyGolden) {
+		want := goldenLogits(t, dir)
+		var size float64
+		for _, v := range want {
+			size = max(size, math.Abs(float64(v)))
+		}
+		for _, use := range []Use{Infer, Train} {
+			m, err := LoadIn(dir, 2, use, BF16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := g.packed(t, m.Config)
+			rows := make([]int32, len(b.IDs))
+			for i := range rows {
+				rows[i] = int32(i)
+			}
+			got, err := m.NewScorer(2).Logits(context.Background(), b, rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := worst(got, want); !(d > 1e-4*size && d < 0.05*size) {
+				t.Errorf("logits of up to %.3g are off by %.1e", size, d)
+			}
+		}
+	})
+}
+
 // TestFamilyGeneration compares reading token by token through the cache with
 // transformers, and with scoring at once.
 func TestFamilyGeneration(t *testing.T) {
