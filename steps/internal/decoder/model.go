@@ -2,6 +2,7 @@ package decoder
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 )
@@ -25,7 +26,8 @@ type Model struct {
 	norm      affine
 	head      Linear
 	blocks    []layer
-	loaded    *ends // what Replace replaced; nil before
+	loaded    *ends      // what Replace replaced; nil before
+	pool      *sync.Pool // see Subtract
 }
 
 // layer is one block's frozen weights and the adapter attached to it.
