@@ -16,23 +16,45 @@ func availableMemory() int64 {
 	if kib, ok := counters("/proc/meminfo")["MemAvailable"]; ok {
 		free = kib << 10
 	}
-	text, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return free
-	}
-	for line := range strings.Lines(string(text)) {
-		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
-			for dir = path.Clean("/" + dir); ; dir = path.Dir(dir) {
-				if room, ok := groupRoom("/sys/fs/cgroup" + dir); ok && (free < 0 || room < free) {
-					free = room
-				}
-				if dir == "/" {
-					break
-				}
-			}
+	for _, dir := range groups() {
+		if room, ok := groupRoom(dir); ok && (free < 0 || room < free) {
+			free = room
 		}
 	}
 	return free
+}
+
+// totalMemory returns how many bytes there are for this process at most: of the
+// machine or, if that is less, of its control group; −1 if nobody says.
+func totalMemory() int64 {
+	total := int64(-1)
+	if kib, ok := counters("/proc/meminfo")["MemTotal"]; ok {
+		total = kib << 10
+	}
+	for _, dir := range groups() {
+		if limit, ok := number(dir + "/memory.max"); ok && (total < 0 || limit < total) {
+			total = limit
+		}
+	}
+	return total
+}
+
+// groups lists the folders of this process's control group of version 2 and of
+// those around it.
+func groups() (list []string) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(text)) {
+		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			for dir = path.Clean("/" + dir); dir != "/"; dir = path.Dir(dir) {
+				list = append(list, "/sys/fs/cgroup"+dir)
+			}
+			list = append(list, "/sys/fs/cgroup/")
+		}
+	}
+	return list
 }
 
 // groupRoom returns how many bytes a control group of version 2 has left; files

@@ -10,9 +10,13 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/optim"
 )
 
-// checkpointPause is how long training goes on between checkpoints unless the
-// user says how many updates.
-const checkpointPause = 30 * time.Second
+// Unless the user says how many updates, training goes on between checkpoints
+// for checkpointPause, and for so long that writing them takes no more than one
+// part in checkpointShare.
+const (
+	checkpointPause = 30 * time.Second
+	checkpointShare = 20
+)
 
 // trainer is a training under way. What a checkpoint must hold is marked so.
 type trainer struct {
@@ -22,6 +26,7 @@ type trainer struct {
 	weights    *weightSet // its trained tensors: checkpoint
 	rows       *rowSet
 	validation *rowSet // may be nil
+	plan       *forecast
 	net        *network
 	order      *order
 	schedule   optim.Schedule
@@ -39,21 +44,21 @@ type trainer struct {
 	log       []byte          // training.jsonl so far; checkpoint
 	guard     *guard          // follows from log
 
-	saved     time.Time // when the last checkpoint was written
-	savedBest int       // whose best weights it names
-	kept      int       // after finish, the update whose weights come out
+	saved     time.Time     // when the last checkpoint was written
+	saving    time.Duration // how long that took
+	savedBest int           // whose best weights it names
+	kept      int           // after finish, the update whose weights come out
 }
 
-func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, rows, validation *rowSet) (*trainer, error) {
-	tr := &trainer{cfg: cfg, p: p, task: t, weights: w, rows: rows, validation: validation}
+func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, rows, validation *rowSet, plan *forecast) (*trainer, error) {
+	tr := &trainer{cfg: cfg, p: p, task: t, weights: w, rows: rows, validation: validation, plan: plan}
 	tr.perEpoch, tr.total = p.updates(len(rows.number))
 	tr.order = newOrder(rows.length, &tr.p)
 	var err error
 	if tr.schedule, err = p.schedule(tr.total); err != nil {
 		return nil, err
 	}
-	tokens := rows.capacity(&p)
-	if tr.net, err = newNetwork(w, tokens, t.Threads, p.kept(cfg, tokens, availableMemory())); err != nil {
+	if tr.net, err = newNetwork(w, tr.plan.spec.Tokens, t.Threads, tr.plan.keep(availableMemory())); err != nil {
 		return nil, err
 	}
 	if p.accumulates() {
@@ -152,7 +157,7 @@ func (tr *trainer) due() bool {
 	if tr.p.CheckpointEvery > 0 {
 		return tr.done%tr.p.CheckpointEvery == 0
 	}
-	return time.Since(tr.saved) >= checkpointPause
+	return time.Since(tr.saved) >= max(checkpointPause, checkpointShare*tr.saving)
 }
 
 // update performs the next update. If it fails nothing has changed.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
@@ -157,12 +158,14 @@ func (tr *trainer) writeWeights(path string, dtype tensor.DType) error {
 	if err != nil {
 		return err
 	}
+	var buf []byte // for one tensor after another
 	for _, s := range safetensors.Order(specs) {
 		x := tr.weights.get(s.Name)
 		if tr.cfg.Transposed(s.Name) {
 			x = decoder.Transpose(x, s.Shape[1], s.Shape[0])
 		}
-		raw := make([]byte, len(x)*dtype.Size())
+		buf = slices.Grow(buf[:0], len(x)*dtype.Size())
+		raw := buf[:len(x)*dtype.Size()]
 		err := tensor.Encode(raw, dtype, x)
 		if err == nil && dtype == tensor.F16 && !fitsF16(x) {
 			err = fmt.Errorf("a weight of %s is beyond the range of f16: store the model as f32 or bf16", s.Name)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"os"
 	"runtime"
 	"testing"
 
@@ -26,34 +27,38 @@ func TestRecomputeChangesNothing(t *testing.T) {
 	}
 }
 
-// TestKept: auto takes half of what is left, block by block.
+// TestKept: auto takes half of what is left, block by block; the last block
+// keeps its values in any case.
 func TestKept(t *testing.T) {
-	cfg, err := decoder.ReadConfig(tinyModel(t, false))
+	in := inputs(t)
+	cfg, err := decoder.ReadConfig(in["model"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := loraParams()
-	f := forecast{cfg: cfg, p: p}
-	if err := f.adapted(); err != nil {
+	f, err := newForecast(cfg, p, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	const tokens = 100
-	// q and o 32, k and v 16, a sum for each of 4 heads, the stream 32, gate and up 64
-	one := valueBytes(cfg, tokens)
-	if want := int64(4 * tokens * (2*32 + 2*16 + 4 + 32 + 2*64)); one != want {
-		t.Errorf("a block keeps %d bytes, want %d", one, want)
-	}
-	rest := f.memory(0, tokens)
+	f.about(rows, nil, 1)
+	rest := f.memory()
+	more := *f
+	more.spec.Keep = 1
+	one := more.memory() - rest
 	for _, c := range []struct {
 		how       string
 		available int64
 		want      int
 	}{
-		{"all", 1 << 40, 0}, {"none", 0, 2}, {"auto", 1 << 40, 2}, {"auto", rest + 2*one, 1}, {"auto", rest + 2*one - 2, 0},
+		{"all", 1 << 40, 0}, {"none", 0, 2}, {"auto", 1 << 40, 1}, {"auto", rest + 2*one, 1}, {"auto", rest + 2*one - 2, 0},
 		{"auto", 0, 0}, {"auto", -1, 0},
 	} {
-		p.Recompute = c.how
-		if got := p.kept(cfg, tokens, c.available); got != c.want {
+		f.p.Recompute = c.how
+		if got := f.keep(c.available); got != c.want {
 			t.Errorf("%s with %d bytes: %d blocks, want %d", c.how, c.available, got, c.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/pipe-run/pipe/steps/internal/dataset"
@@ -14,17 +15,18 @@ import (
 type rowSet struct {
 	cfg        decoder.Config
 	tokens     *dataset.Tokens
-	number     []int   // of each row, in the artifact
-	length     []int   // its tokens
-	supervised []int   // its supervised tokens
-	quadratic  float64 // sum over documents of length², for the forecast
-	skipped    int     // rows without supervised tokens
+	number     []int       // of each row, in the artifact
+	length     []int       // its tokens
+	supervised []int       // its supervised tokens
+	documents  map[int]int // how many documents have a number of tokens
+	document   int         // tokens of the longest document
+	skipped    int         // rows without supervised tokens
 }
 
 // scan reads all rows once and checks them against the model: no id beyond the
 // vocabulary, no document beyond the model's positions, something supervised.
 func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens) (*rowSet, error) {
-	r := &rowSet{cfg: cfg, tokens: tokens}
+	r := &rowSet{cfg: cfg, tokens: tokens, documents: map[int]int{}}
 	for i := range tokens.Len() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -46,8 +48,9 @@ func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens) (*row
 			continue
 		}
 		for _, s := range batch.Spans {
-			n := float64(s.End - s.Start)
-			r.quadratic += float64(n * n)
+			n := s.End - s.Start
+			r.documents[n]++
+			r.document = max(r.document, n)
 		}
 		r.number = append(r.number, i)
 		r.length = append(r.length, len(b.ids))
@@ -140,21 +143,38 @@ func (r *rowSet) capacity(p *Params) int {
 	if p.MaxTokensPerBatch > 0 {
 		rows, limit = p.rowsPerUpdate(), max(p.MaxTokensPerBatch, slices.Max(r.length))
 	}
-	n := r.longest(rows)
+	n := greatest(r.length, rows)
 	if limit > 0 {
 		n = min(n, limit)
 	}
 	return n
 }
 
-// longest returns the largest number of tokens that n rows can have together.
-func (r *rowSet) longest(n int) (sum int) {
-	lengths := slices.Clone(r.length)
-	slices.Sort(lengths)
-	for _, l := range lengths[max(0, len(lengths)-n):] {
-		sum += l
+// most returns a bound of the supervised tokens of a microbatch.
+func (r *rowSet) most(p *Params) int {
+	rows := p.BatchSize
+	if p.MaxTokensPerBatch > 0 {
+		rows = p.rowsPerUpdate()
+	}
+	return greatest(r.supervised, rows)
+}
+
+// greatest returns the largest sum that n of some numbers can have.
+func greatest(numbers []int, n int) (sum int) {
+	sorted := slices.Sorted(slices.Values(numbers))
+	for _, v := range sorted[max(0, len(sorted)-n):] {
+		sum += v
 	}
 	return sum
+}
+
+// total returns the FLOPs of all rows.
+func (r *rowSet) total(c decoder.Cost) float64 {
+	flops := c.FLOPs(0, sum(r.supervised))
+	for _, n := range slices.Sorted(maps.Keys(r.documents)) {
+		flops += float64(r.documents[n]) * c.FLOPs(n, 0)
+	}
+	return flops
 }
 
 // inOrder returns all rows as they lie in the artifact, in microbatches.

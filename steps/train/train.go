@@ -8,14 +8,14 @@
 //	objective.go  what the loss is, where it is not the supervised tokens
 //	network.go    one microbatch as a graph: decoder's ops joined by autograd
 //	loop.go       updates
-//	recompute.go  which activations stay in memory
 //	validate.go   the validation loss, and what follows from it; best.go: the best weights
 //	guard.go      weights that are no numbers, and losses that run away
 //	record.go     training.jsonl and events
 //	checkpoint.go what a killed training continues from
 //	prefix.go     what a longer training continues from
 //	output.go     the adapter or model, and training.jsonl
-//	estimate.go   the forecast for pipe plan
+//	estimate.go   the forecast for pipe plan; forecast.go: what is counted for it;
+//	              savings.go: what would need less memory; rate.go: how fast this machine is
 //
 // Equal inputs give equal bytes on any machine, with any number of threads, and
 // however often training was interrupted.
@@ -25,6 +25,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
@@ -82,6 +83,10 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if rows.skipped > 0 {
 		t.Log.Info(fmt.Sprintf("%d rows hold no supervised token and are left out", rows.skipped))
 	}
+	plan, err := planned(cfg, p, t, rows, validation)
+	if err != nil {
+		return err
+	}
 	if p.Init != "random" {
 		if err := checkStored(ctx, t.In["model"], t.Threads); err != nil {
 			return err
@@ -91,7 +96,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return err
 	}
-	tr, err := newTrainer(cfg, p, t, w, rows, validation)
+	tr, err := newTrainer(cfg, p, t, w, rows, validation, plan)
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,20 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	return tr.output(from)
+}
+
+// planned is what a training will hold, refused if the machine has less.
+func planned(cfg decoder.Config, p Params, t *pipeline.Task, rows, validation *rowSet) (*forecast, error) {
+	stored, err := weightBytes(os.DirFS(t.In["model"]))
+	if err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	f, err := newForecast(cfg, p, stored)
+	if err != nil {
+		return nil, err
+	}
+	f.about(rows, validation, t.Threads)
+	return f, f.fits(totalMemory())
 }
 
 // openRows reads and checks a tokens input.
