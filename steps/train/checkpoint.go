@@ -62,10 +62,12 @@ func (tr *trainer) tensors() optim.State {
 
 // save writes a checkpoint.
 func (tr *trainer) save() error {
+	start := time.Now()
 	if err := writeSummed(filepath.Join(tr.task.State, checkpointFile), tr.write); err != nil {
 		return fmt.Errorf("writing a checkpoint: %w", err)
 	}
 	tr.saved = time.Now()
+	tr.saving = tr.saved.Sub(start)
 	tr.dropBest(tr.savedBest)
 	tr.savedBest = tr.standing.Best
 	return nil
