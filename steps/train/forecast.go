@@ -97,13 +97,8 @@ func (f *forecast) keep(available int64) int {
 	return f.spec.Keep
 }
 
-// update returns the FLOPs of updates over all rows, and what they would be if
-// nothing were computed again.
-func (f *forecast) update(r *rowSet) (executed, needed float64) {
-	once := f.spec
-	once.Keep = once.Layers
-	return r.total(f.spec.UpdateCost()), r.total(once.UpdateCost())
-}
+// update returns the FLOPs of updates over all rows.
+func (f *forecast) update(r *rowSet) float64 { return r.total(f.spec.UpdateCost()) }
 
 // forward returns the FLOPs of the loss of all rows.
 func (f *forecast) forward(r *rowSet) float64 { return r.total(f.spec.LossCost()) }
@@ -111,8 +106,7 @@ func (f *forecast) forward(r *rowSet) float64 { return r.total(f.spec.LossCost()
 // all returns the FLOPs of a training of total updates, perEpoch of which see
 // all rows.
 func (f *forecast) all(rows, held *rowSet, perEpoch, total int) float64 {
-	flops, _ := f.update(rows)
-	flops *= float64(total) / float64(perEpoch)
+	flops := f.update(rows) * float64(total) / float64(perEpoch)
 	if held != nil {
 		every := perEpoch
 		if f.p.ValidateEvery > 0 {

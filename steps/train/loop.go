@@ -44,6 +44,10 @@ type trainer struct {
 	log       []byte          // training.jsonl so far; checkpoint
 	guard     *guard          // follows from log
 
+	begun time.Time    // when training began or went on
+	rate  float64      // see peak
+	cost  decoder.Cost // of an update that computes nothing again
+
 	saved     time.Time     // when the last checkpoint was written
 	saving    time.Duration // how long that took
 	savedBest int           // whose best weights it names
@@ -53,6 +57,9 @@ type trainer struct {
 func newTrainer(cfg decoder.Config, p Params, t *pipeline.Task, w *weightSet, rows, validation *rowSet, plan *forecast) (*trainer, error) {
 	tr := &trainer{cfg: cfg, p: p, task: t, weights: w, rows: rows, validation: validation, plan: plan}
 	tr.perEpoch, tr.total = p.updates(len(rows.number))
+	once := plan.spec
+	once.Keep = once.Layers
+	tr.cost = once.UpdateCost()
 	tr.order = newOrder(rows.length, &tr.p)
 	var err error
 	if tr.schedule, err = p.schedule(tr.total); err != nil {
@@ -128,7 +135,7 @@ func (tr *trainer) run(ctx context.Context) error {
 	if err := tr.resume(ctx); err != nil {
 		return err
 	}
-	tr.saved = time.Now()
+	tr.saved, tr.begun = time.Now(), time.Now()
 	for {
 		err := tr.validate(ctx)
 		if err == nil && (tr.done == tr.total || tr.stopped()) {
@@ -165,7 +172,7 @@ func (tr *trainer) update(ctx context.Context) error {
 	start := time.Now()
 	micro := tr.order.update(tr.done)
 	count, tokens, loss := 0, 0, 0.0
-	supervised := 0
+	supervised, flops := 0, 0.0
 	var found preferences
 	for _, places := range micro {
 		supervised += tr.rows.count(places)
@@ -193,6 +200,7 @@ func (tr *trainer) update(ctx context.Context) error {
 		}
 		loss += sum
 		tokens += len(b.IDs)
+		flops += tr.needed(b)
 		if tr.grads != nil {
 			grads = tr.accumulate(i == 0)
 		}
@@ -216,7 +224,7 @@ func (tr *trainer) update(ctx context.Context) error {
 	if tr.judge != nil {
 		line.found(found)
 	}
-	return tr.record(line, speed{seconds: time.Since(start).Seconds(), tokens: tokens})
+	return tr.record(line, speed{seconds: time.Since(start).Seconds(), tokens: tokens, flops: flops})
 }
 
 // accumulate adds the gradients of a microbatch to those of the update.

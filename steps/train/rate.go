@@ -17,6 +17,28 @@ const (
 	rateTime = 60 * time.Millisecond
 )
 
+// peakPause is how long a training runs before this machine's peak is measured
+// for it.
+const peakPause = time.Second
+
+// peak returns the FLOP/s that this machine reaches on large products, beside
+// which a training is watched; 0 while that is not worth measuring.
+func (tr *trainer) peak() float64 {
+	if tr.rate == 0 && time.Since(tr.begun) > peakPause {
+		tr.rate = peakRate(tr.plan.spec, tr.p, tr.task.Threads)
+	}
+	return tr.rate
+}
+
+// needed returns the FLOPs that a batch's part of an update takes.
+func (tr *trainer) needed(b *decoder.Batch) float64 {
+	flops := tr.cost.FLOPs(0, len(b.Rows))
+	for _, s := range b.Spans {
+		flops += tr.cost.FLOPs(s.End-s.Start, 0)
+	}
+	return flops
+}
+
 // peakRate measures the FLOP/s of this machine on the product of a model's
 // widest matrix, in the numerics and with the threads of a training.
 func peakRate(s decoder.Spec, p Params, threads int) float64 {

@@ -50,7 +50,8 @@ type endLine struct {
 // speed is how fast an update was: for those who watch, never for an artifact.
 type speed struct {
 	seconds float64
-	tokens  int // of the inputs, padding not counted
+	tokens  int     // of the inputs, padding not counted
+	flops   float64 // that the result takes; what is computed again is not counted
 }
 
 // record logs an update and tells the run about it.
@@ -62,6 +63,9 @@ func (tr *trainer) record(l updateLine, s speed) error {
 		{Name: "train/learningRate", Value: l.LearningRate, At: at},
 		{Name: "train/gradNorm", Value: l.GradientNorm, At: at},
 		{Name: "train/tokensPerSecond", Value: float64(s.tokens) / s.seconds, At: at},
+	}
+	if peak := tr.peak(); peak > 0 {
+		metrics = append(metrics, pipeline.Metric{Name: "train/mfu", Value: s.flops / s.seconds / peak, At: at})
 	}
 	if l.RewardAccuracy != nil {
 		metrics = append(metrics,
