@@ -51,7 +51,8 @@ func trains(l *lab) []Result {
 	for _, m := range trainModes {
 		results = append(results, slow.trainBeside(m)...)
 	}
-	return append(results, slow.trainThreads(), slow.trainLean())
+	results = append(results, slow.trainShare("f32"), slow.trainShare("bf16"), slow.trainThreads(), slow.trainLean())
+	return append(results, slow.trainWithin("smollm2-135m", trainRows), slow.trainWithin("llama-3.2-1b", 1))
 }
 
 // trainInputs builds the program, the model, its 4-bit twin and the adapter

@@ -6,6 +6,10 @@
 // writes a model of random weights to DIR/model, random rows, of whose tokens the
 // later half is supervised, to DIR/tokens, and one short row to DIR/one.
 //
+//	trainbench about MODEL ROWS LENGTH RANK
+//
+// prints what training that model on such rows computes and may hold, as JSON.
+//
 //	trainbench train MODEL TOKENS OUT THREADS PARAMS
 //
 // trains with PARAMS, the JSON of a train step, and keeps what it leaves in OUT.
@@ -47,6 +51,15 @@ func run(args []string) error {
 			return err
 		}
 		return makeInputs(args[1], args[2], rows, length)
+	case len(args) == 5 && args[0] == "about":
+		var n [3]int
+		for i := range n {
+			var err error
+			if n[i], err = strconv.Atoi(args[2+i]); err != nil {
+				return err
+			}
+		}
+		return about(args[1], n[0], n[1], n[2])
 	case len(args) == 6 && args[0] == "train":
 		threads, err := strconv.Atoi(args[4])
 		if err != nil {
@@ -54,7 +67,7 @@ func run(args []string) error {
 		}
 		return serve(args[1], args[2], args[3], threads, args[5])
 	}
-	return errors.New("usage: trainbench make SHAPE DIR ROWS LENGTH | train MODEL TOKENS OUT THREADS PARAMS")
+	return errors.New("usage: trainbench make SHAPE DIR ROWS LENGTH | about MODEL ROWS LENGTH RANK | train MODEL TOKENS OUT THREADS PARAMS")
 }
 
 // A turn lets the training go on for one update and hears when it is done.
