@@ -267,6 +267,27 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// TestMethodsInBF16: bf16 numerics learn about as f32 do, by every method.
+func TestMethodsInBF16(t *testing.T) {
+	in := inputs(t)
+	for _, options := range []string{`"dropout": 0.1`, `"dora": true`, `"dora": true, "dropout": 0.1`, `"init": "pissa"`,
+		`"modulesToSave": ["lm_head", "embed_tokens"]`, `"trainableTokens": [3, 6, 9]`} {
+		var last [2]float64
+		for i, numerics := range []string{"f32", "bf16"} {
+			p := loraParams()
+			p.Numerics = numerics
+			if err := json.Unmarshal([]byte(`{"rank": 4, "alpha": 8, `+options+`}`), p.LoRA); err != nil {
+				t.Fatal(err)
+			}
+			got := lines(t, newJob(t, in, "adapter").must(t, p)[logFile])
+			last[i] = got[len(got)-1].Loss
+		}
+		if d := math.Abs(last[0]-last[1]) / last[0]; d > 0.02 || last[0] == last[1] {
+			t.Errorf("%s: the last loss is %g in bf16, %g in f32", options, last[1], last[0])
+		}
+	}
+}
+
 // lossOf is the loss of a model with an adapter on its validation tokens.
 func lossOf(t *testing.T, in map[string]string, a *lora.Adapter) (float64, error) {
 	t.Helper()
