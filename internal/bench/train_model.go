@@ -36,12 +36,18 @@ func (l *lab) trainShare(numerics string) Result {
 	if err != nil {
 		return fail(err)
 	}
-	products, err := l.gemmProgram()
+	program, how := "gemmbench", "use"
+	if numerics == "bf16" {
+		program, how = "bf16bench", "packed"
+	}
+	if err := build(l.path(program), "./steps/internal/tensor/"+program); err != nil {
+		return fail(err)
+	}
+	products, err := serve(l.path(program))
 	if err != nil {
 		return fail(err)
 	}
 	defer products.close()
-	how := map[string]string{"f32": "use", "bf16": "bf16"}[numerics]
 	alone := func() (rate float64, err error) {
 		var flops, seconds float64
 		for _, p := range facts.Products {
