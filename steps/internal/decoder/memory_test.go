@@ -139,7 +139,7 @@ func TestBytes(t *testing.T) {
 				return Adapt{}, false
 			},
 		} {
-			for keep := range 3 {
+			for keep := range 2 {
 				s := Spec{Config: c, Tokens: 200, Longest: 130, Rows: len(b.Rows), Threads: 1, Keep: keep, Adapt: adapt}
 				switch {
 				case keep > 0:

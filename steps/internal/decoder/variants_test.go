@@ -114,18 +114,22 @@ func nvLogits(nv naive, ids []int32, rows []int32) (want []float64) {
 // TestVariantGradients compares every gradient of full training and of LoRA with
 // finite differences, and recomputing with keeping, to the bit.
 func TestVariantGradients(t *testing.T) {
+	every := 101
+	if testing.Short() {
+		every = 1009
+	}
 	for name, c := range variants() {
 		t.Run(name, func(t *testing.T) {
 			s := variantStore(c, 8)
 			b := twoDocuments(t, c, 9, 6)
 			var first store
-			for keep := range 3 {
+			for _, keep := range []int{0, 1} {
 				tr := NewTraining(Skeleton(c), 16, 2)
 				tr.Keep(keep)
 				grads := fullGradients(t, tr, b, s)
 				if first == nil {
 					first = grads
-					checkGradients(t, naive{c, s.double(), 0}, b, 10, grads, 139)
+					checkGradients(t, naive{c, s.double(), 0}, b, 10, grads, every)
 				}
 				sameGradients(t, keep, first, grads)
 			}
@@ -138,13 +142,13 @@ func TestVariantGradients(t *testing.T) {
 			}
 			b := twoDocuments(t, c, 9, 6)
 			var first store
-			for keep := range 3 {
+			for _, keep := range []int{0, 1} {
 				tr := NewTraining(m, 20, 2)
 				tr.Keep(keep)
 				grads := loraGradients(t, tr, b, s)
 				if first == nil {
 					first = grads
-					checkGradients(t, naive{c, s.double(), 0.5}, b, 17, grads, 89)
+					checkGradients(t, naive{c, s.double(), 0.5}, b, 17, grads, every)
 				}
 				sameGradients(t, keep, first, grads)
 			}
@@ -207,7 +211,7 @@ func TestWindowsAcrossTiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := []int32{63, 64, 299, 300, 330, 455}
+	rows := []int32{63, 64, 95, 96, 299, 300, 330, 455}
 	want, err := m.NewScorer(2).Logits(context.Background(), b, rows)
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +237,7 @@ func TestWindowsAcrossTiles(t *testing.T) {
 	tr.s.attn.part = 100
 	grads := fullGradients(t, tr, long, s)
 	if testing.Short() {
-		return
+		return // thousands of tokens in plain float64
 	}
 	checkGradients(t, naive{c, s.double(), 0}, long, 10, grads, 2003)
 }
