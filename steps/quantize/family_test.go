@@ -1,12 +1,16 @@
 package quantize
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
@@ -45,6 +49,16 @@ func TestTransposed(t *testing.T) {
 		if _, err := decoder.Load(out, 1, decoder.Train); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestTransposedQ8 refuses what transformers could not load.
+func TestTransposedQ8(t *testing.T) {
+	model := filepath.Join("..", "internal", "decoder", "testdata", "families", "gpt2-nf4")
+	_, _, err := do(t, model, 1, Params{Scheme: quant.Q8})
+	var field *pipeline.FieldError
+	if !errors.As(err, &field) || field.Field != "scheme" || !strings.Contains(err.Error(), "transformer.h.0.attn.c_attn is a Conv1D") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -66,6 +66,12 @@ func (p Params) check(modules []decoder.Module, calibration bool) error {
 		return &pipeline.FieldError{Field: "scheme", Err: fmt.Errorf("unknown scheme %q", p.Scheme), Hint: "it must be nf4, fp4 or q8_0"}
 	}
 	for _, m := range modules {
+		if p.Scheme == quant.Q8 && m.Transposed {
+			return &pipeline.FieldError{
+				Field: "scheme", Err: fmt.Errorf("%s is a Conv1D, of which compressed-tensors has no 8-bit form", m.Path),
+				Hint: "nf4 and fp4 have one",
+			}
+		}
 		if p.Scheme == quant.Q8 && m.In%quant.Q8Block != 0 {
 			return &pipeline.FieldError{
 				Field: "scheme", Err: fmt.Errorf("%s has rows of %d weights, which are not whole blocks of %d", m.Path, m.In, quant.Q8Block),
