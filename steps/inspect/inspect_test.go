@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,5 +107,24 @@ func TestPreviewTokens(t *testing.T) {
 		`"total":1,"lengths":{"rows":1,"tokens":5,"supervised":3,"shortest":5,"longest":5,"histogram":[{"atMost":8,"rows":1}]}}`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
+	}
+}
+
+// TestAdapterMethods: what a method adds to an adapter is told.
+func TestAdapterMethods(t *testing.T) {
+	for _, c := range []struct{ adapter, want string }{
+		{"dora", "dora=true"}, {"tokens", "trainableTokens=[20 7 3]"}, {"both-tied", "modulesToSave=[embed_tokens lm_head]"},
+	} {
+		p, err := Path(t.Context(), "../internal/lora/testdata/peft/"+c.adapter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, f := range p.Facts {
+			found = found || fmt.Sprintf("%s=%v", f.Name, f.Value) == c.want
+		}
+		if !found {
+			t.Errorf("%s: no %s in %v", c.adapter, c.want, p.Facts)
+		}
 	}
 }

@@ -129,6 +129,18 @@ func adapter(_ context.Context, dir string, p *Page) error {
 	p.fact("rank", a.Config.Rank)
 	p.fact("alpha", a.Config.Alpha)
 	p.fact("rsLoRA", a.Config.RSLoRA)
+	if a.Config.DoRA {
+		p.fact("dora", true)
+	}
+	if a.Config.Dropout > 0 {
+		p.fact("dropout", a.Config.Dropout)
+	}
+	if names := a.Config.ModulesToSave; len(names) > 0 {
+		p.fact("modulesToSave", names)
+	}
+	if ids := a.Config.TokenIndices; len(ids) > 0 {
+		p.fact("trainableTokens", ids)
+	}
 	p.fact("baseModel", a.Config.BaseModel)
 	p.fact("targets", a.Config.Targets)
 	p.fact("modules", len(a.Modules()))
