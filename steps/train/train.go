@@ -1,5 +1,5 @@
 // Package train implements the train step: LoRA, QLoRA and full-parameter
-// training of llama models.
+// training of language models.
 //
 //	params.go     what the user asks for; lora.go, options.go: parts of it
 //	rows.go       token rows: checked and joined to microbatches
