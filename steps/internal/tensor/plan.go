@@ -6,7 +6,7 @@ const (
 	smallWork    = 1 << 20 // operations up to which starting a goroutine costs more than it brings
 	unitsEach    = 16      // units of work that every thread should find, to end together
 	packedEach   = 6       // the same where every unit packs lanes
-	leastRows    = 48      // rows of a part at least
+	leastRows    = 96      // rows of a part at least
 	leastPacked  = 1024    // rows of a part at least where each part packs its lanes anew
 	leastNarrow  = 128     // the same where there are too few columns to share
 	leftAtOnce   = 1 << 19 // elements of A copied to panels at a time
