@@ -80,7 +80,7 @@ func (b *block) forward(s *scratch, v *values, in input, cache *kv, x, out []flo
 		down = v.mlpOut
 	}
 	b.lin[projDown].forward(s.threads, n, s.act, down)
-	b.norm(s, NormMLPOut).residual(s.threads, n, c.Hidden, down, v.y, out, v.stats[NormMLPOut])
+	b.norm(s, NormMLPOut).residual(s.threads, n, c.Hidden, down, v.y, out, v.stats[NormMLPOut], nil, nil, nil)
 }
 
 // attend is the first half of forward: it leaves NormMLP's output in s.h.
@@ -100,8 +100,8 @@ func (b *block) attend(s *scratch, v *values, in input, cache *kv, x []float32) 
 	}
 	s.attn.forward(s.threads, r, in.spans, v.q, k, val, heads{v.o, c.queryWidth()}, v.lse)
 	b.lin[projO].forward(s.threads, n, v.o, v.attnOut)
-	b.norm(s, NormAttnOut).residual(s.threads, n, c.Hidden, v.attnOut, x, v.y, v.stats[NormAttnOut])
-	b.norm(s, NormMLP).forward(s.threads, n, v.y, s.h, v.stats[NormMLP])
+	b.norm(s, NormAttnOut).residual(s.threads, n, c.Hidden, v.attnOut, x, v.y, v.stats[NormAttnOut],
+		b.norm(s, NormMLP), s.h, v.stats[NormMLP])
 }
 
 // blockGrads says which gradients a backward pass writes beside those held by

@@ -28,9 +28,9 @@ func (c *Cost) meet(window int, times float64) {
 // FLOPs returns those of a document of length tokens, of which supervised are;
 // those of a batch are the sum over its documents.
 func (c Cost) FLOPs(length, supervised int) float64 {
-	flops := c.token*float64(length) + c.row*float64(supervised)
+	flops := float64(c.token*float64(length)) + float64(c.row*float64(supervised))
 	for _, s := range c.squares {
-		flops += s.times * c.attn.square(s.reach, length)
+		flops += float64(s.times * c.attn.square(s.reach, length))
 	}
 	return flops
 }
@@ -41,7 +41,7 @@ func (a *attention) square(r reach, length int) float64 {
 	var pairs float64
 	for lo := 0; lo < length; lo += a.tokens {
 		hi := min(length, lo+a.tokens)
-		pairs += float64(hi-lo) * float64(hi-r.from(unit{lo: lo, hi: hi}))
+		pairs += float64((hi - lo) * (hi - r.from(unit{lo: lo, hi: hi})))
 	}
 	return 2 * pairs * float64(a.kvHeads*a.group*a.dim)
 }

@@ -111,8 +111,9 @@ func (nm *norm) again(threads, n int, x, y []float32, stats []stat) {
 }
 
 // residual computes y = x + forward(a), all [n, width]; y may be a. Without a
-// norm, nm nil, it is x + a.
-func (nm *norm) residual(threads, n, width int, a, x, y []float32, stats []stat) {
+// norm, nm nil, it is x + a. Unless next is nil, it goes on to next's h and
+// nextStats while a row of y is at hand.
+func (nm *norm) residual(threads, n, width int, a, x, y []float32, stats []stat, next *norm, h []float32, nextStats []stat) {
 	eachRows(threads, n, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			to, from := y[t*width:][:width], a[t*width:][:width]
@@ -123,6 +124,10 @@ func (nm *norm) residual(threads, n, width int, a, x, y []float32, stats []stat)
 				copy(to, from)
 			}
 			kernel.Add(to, x[t*width:][:width])
+			if next != nil {
+				nextStats[t] = next.statistics(to)
+				next.row(h[t*width:][:width], to, nextStats[t])
+			}
 		}
 	})
 }
