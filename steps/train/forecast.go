@@ -136,7 +136,7 @@ func (f *forecast) memory() int64 {
 	if f.scored > 0 {
 		bytes += f.spec.ScoreBytes(f.scored)
 	}
-	bytes += int64(f.spec.Threads) * packing
+	bytes += int64(f.spec.Threads) * min(packing, 4*f.spec.Params())
 	if f.converts {
 		bytes += min(4*f.spec.Params(), bytes/10) // what is read and not kept, until it is collected
 	}
@@ -144,9 +144,9 @@ func (f *forecast) memory() int64 {
 }
 
 const (
-	// process is the memory of a process that trains nothing.
-	process = 48 << 20
-	// packing is what matrix products lay out at a time, for each thread.
+	// process is the memory of a step's process that does next to nothing.
+	process = 36 << 20
+	// packing is what matrix products lay out at a time at most, for each thread.
 	packing = 8 << 20
 )
 
