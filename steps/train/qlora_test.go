@@ -86,3 +86,22 @@ func TestFullTrainingRefusesQuantizedWeights(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestMethodsOnQuantizedWeights: DoRA's lengths and PiSSA's principal parts are
+// those of the weights that 4 bits stand for.
+func TestMethodsOnQuantizedWeights(t *testing.T) {
+	nf4, twin := quantized(t, tinyModel(t, false))
+	tokens := tinyTokens(t, 10, true)
+	for name, set := range map[string]func(*LoRA){
+		"dora":  func(l *LoRA) { l.DoRA, l.Dropout = true, 0.1 },
+		"pissa": func(l *LoRA) { l.Init = pissa },
+	} {
+		p := loraParams()
+		p.MaxUpdates = 4
+		set(p.LoRA)
+		got := weightsOf(t, map[string]string{"model": nf4, "tokens": tokens}, p)
+		if got != weightsOf(t, map[string]string{"model": twin, "tokens": tokens}, p) {
+			t.Errorf("%s: another adapter than on the dequantized weights", name)
+		}
+	}
+}

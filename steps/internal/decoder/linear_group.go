@@ -23,7 +23,10 @@ func (p panels) operands() (forward, backward tensor.Operand) {
 // fuses says that the update of l can be computed in the same pass as W·x.
 func (l *adapted) fuses() bool {
 	_, ok := l.base.(operands)
-	return ok && l.num == F32 && l.drop == nil && l.lora.DoRA == nil && (l.lora.Rank == 0 || l.lora.Scale != 0)
+	if l.num == BF16 {
+		_, ok = l.base.(operandsBF16)
+	}
+	return ok && l.drop == nil && l.lora.DoRA == nil && (l.lora.Rank == 0 || l.lora.Scale != 0)
 }
 
 // forwardAll computes ys[i] [m, out] from x [m, in] for linears that share x.
@@ -36,6 +39,20 @@ func forwardAll(threads, m int, x []float32, lins []*adapted, ys [][]float32) {
 			return
 		}
 	}
+	if lins[0].num == BF16 {
+		forwardBF16(threads, m, x, lins, ys)
+	} else {
+		forwardF32(threads, m, x, lins, ys)
+	}
+	for i, l := range lins {
+		if l.bias != nil {
+			addBias(threads, m, l.bias, ys[i])
+		}
+	}
+}
+
+// forwardF32 is forwardAll, but for biases, where all fuse.
+func forwardF32(threads, m int, x []float32, lins []*adapted, ys [][]float32) {
 	f := &lins[0].fused
 	rights := f.rights[:0]
 	for i, l := range lins {
@@ -51,17 +68,13 @@ func forwardAll(threads, m int, x []float32, lins []*adapted, ys [][]float32) {
 	}
 	f.rights = rights
 	tensor.Gemm(threads, m, lins[0].in, x, rights...)
-	for i, l := range lins {
-		if l.bias != nil {
-			addBias(threads, m, l.bias, ys[i])
-		}
-	}
 }
 
 // fused is what a product of several right-hand sides is put together in.
 type fused struct {
 	rights []tensor.Right
 	low    tensor.LowRank
+	bf16   []tensor.BF16Right
 }
 
 // reduced is room for x·Aᵀ of m rows.
@@ -87,8 +100,21 @@ func (l *adapted) fusedBackward(threads, m int, x, dy, dx []float32, add bool) {
 	l.denseGradients(threads, m, x, dy)
 	rank := l.lora.Rank
 	if rank > 0 && l.db != nil {
-		tensor.GemmTN(threads, l.out, rank, m, dy, l.low.z, l.db, false)
+		l.num.gemmTN(threads, l.out, rank, m, dy, l.low.z, l.db, false)
 	}
+	if l.num == BF16 {
+		l.inputsBF16(threads, m, dy, dx, add)
+	} else {
+		l.inputsF32(threads, m, dy, dx, add)
+	}
+	if rank > 0 && l.da != nil {
+		l.num.gemmTN(threads, rank, l.in, m, l.low.dz, x, l.da, false)
+	}
+}
+
+// inputsF32 computes the wanted gradients of z and x.
+func (l *adapted) inputsF32(threads, m int, dy, dx []float32, add bool) {
+	rank := l.lora.Rank
 	rights := l.fused.rights[:0]
 	var low *tensor.LowRank
 	if rank > 0 && (l.da != nil || dx != nil) {
@@ -103,8 +129,5 @@ func (l *adapted) fusedBackward(threads, m int, x, dy, dx []float32, add bool) {
 	}
 	if l.fused.rights = rights; len(rights) > 0 {
 		tensor.Gemm(threads, m, l.out, dy, rights...)
-	}
-	if rank > 0 && l.da != nil {
-		tensor.GemmTN(threads, rank, l.in, m, l.low.dz, x, l.da, false)
 	}
 }

@@ -348,6 +348,13 @@ func TestDoRAWithoutTraining(t *testing.T) {
 // TestFusedIsTheSame compares linears whose products share what they can with
 // the plain sequence of products, to the bit.
 func TestFusedIsTheSame(t *testing.T) {
+	for _, num := range []Numerics{F32, BF16} {
+		checkFused(t, num)
+	}
+}
+
+func checkFused(t *testing.T, num Numerics) {
+	t.Helper()
 	const m, in = 37, 70
 	r := rand.New(rand.NewPCG(11, 11))
 	x, before := uniform(r, m*in), uniform(r, m*in)
@@ -356,6 +363,7 @@ func TestFusedIsTheSame(t *testing.T) {
 	var ys, dys, want [][]float32
 	for i, out := range []int{33, 65, 7} {
 		l := adaptedPair(r, Adapt{Rank: 3 + i, Scale: 0.3}, out, in, &work)
+		l.num, l.base = num, num.linear(l.base)
 		if i == 1 {
 			l.lora = LoRA{}
 		}
