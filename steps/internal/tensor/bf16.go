@@ -51,10 +51,11 @@ func GemmBF16(threads, m, k int, a []float32, rights ...BF16Right) {
 var bestBF16 = sync.OnceValue(func() *kernel.BF16Tile { return kernel.BF16Tiles()[0] })
 
 const (
-	bf16Depth   = 512     // K of one pass over the panels
+	bf16Depth   = 384     // K of one pass over the panels at most
 	bf16Left    = 8 << 20 // bytes of A packed at a time
 	bf16Group   = 128     // columns a unit of work takes at most
-	bf16Rows    = 384     // rows of A that are multiplied with one panel after the other
+	bf16Rows    = 192     // rows of A that are multiplied with one panel after the other
+	bf16Part    = 512     // rows that a part keeps if possible: each packs B anew, if that is not packed
 	bf16Want    = 32      // units of work a product is cut into where it is large enough
 	bf16FewRows = 3       // up to so many, the tile for few rows is used
 )
@@ -82,6 +83,12 @@ func gemmBF16(t *kernel.BF16Tile, threads, m, k int, a bf16Source, rights ...BF1
 	}
 }
 
+// bf16Block is the K of one pass over panels that are k deep in all: passes of about the same depth.
+func bf16Block(k int) int {
+	passes := max(1, (k+bf16Depth-1)/bf16Depth)
+	return pairsDeep((k+passes-1)/passes) * 2
+}
+
 // bf16Work is the product of one packed block of rows of A with everything on the right.
 type bf16Work struct {
 	tile *kernel.BF16Tile
@@ -100,9 +107,10 @@ func (w *bf16Work) run(threads int, a bf16Source, i int, rights []BF16Right) {
 	w.a = words(buf.f)
 	wide := bf16Wide(w.tile)
 	Parallel(threads, (panels+wide-1)/wide, func(u int) {
-		for p := 0; p < w.k; p += bf16Depth {
+		block := bf16Block(w.k)
+		for p := 0; p < w.k; p += block {
 			q := u * wide
-			w.packA(a, i, q, min(wide, panels-q), p, min(bf16Depth, w.k-p))
+			w.packA(a, i, q, min(wide, panels-q), p, min(block, w.k-p))
 		}
 	})
 	for _, r := range rights {
@@ -141,11 +149,20 @@ func newBF16Units(t *kernel.BF16Tile, rows, n int) bf16Units {
 		u.groups, u.parts = (panels+u.group-1)/u.group, (rows+u.part-1)/u.part
 		return u.groups * u.parts
 	}
-	for count() < bf16Want && u.group > 1 {
-		u.group /= 2
-	}
-	for count() < bf16Want && u.part >= 8*t.MR {
-		u.part = (u.part/2 + t.MR - 1) / t.MR * t.MR
+	half := func() { u.part = (u.part/2 + t.MR - 1) / t.MR * t.MR }
+	for count() < bf16Want { // long parts first, since all of A passes by for every group
+		switch {
+		case u.part >= 2*bf16Part:
+			half()
+		case u.group > 2:
+			u.group /= 2
+		case u.part >= 8*t.MR:
+			half()
+		case u.group > 1:
+			u.group = 1
+		default:
+			return u
+		}
 	}
 	return u
 }
@@ -156,12 +173,13 @@ func (w *bf16Work) unit(u bf16Units, part, group int, r BF16Right, c []float32, 
 	j0 := group * u.group * nr
 	j1 := min(n, j0+u.group*nr)
 	i1 := min(w.rows, (part+1)*u.part)
-	scratch := getBuffer(w.tile.MR*nr + bf16Depth/2*u.group*nr)
+	block := bf16Block(w.k)
+	scratch := getBuffer(w.tile.MR*nr + block/2*u.group*nr)
 	defer scratch.free()
 	edge, space := scratch.f[:w.tile.MR*nr], words(scratch.f[w.tile.MR*nr:])
 	few := max(1, bf16Rows/w.tile.MR) * w.tile.MR
-	for p := 0; p < w.k; p += bf16Depth {
-		kc := min(bf16Depth, w.k-p)
+	for p := 0; p < w.k; p += block {
+		kc := min(block, w.k-p)
 		panels := bf16Panels(r.B, space, nr, j0, j1-j0, p, kc)
 		size := pairsDeep(kc) * nr
 		for i := part * u.part; i < i1; i += few {

@@ -76,11 +76,11 @@ func newBF16Packed(t *kernel.BF16Tile, threads int, b BF16Operand) *BF16Packed {
 	k, n := b.Shape()
 	panels := (n + t.NR - 1) / t.NR
 	p := &BF16Packed{t, n, k, make([]uint32, panels*t.NR*pairsDeep(k))}
-	wide := max(1, bf16Group/t.NR)
+	wide, block := max(1, bf16Group/t.NR), bf16Block(k)
 	Parallel(threads, (panels+wide-1)/wide, func(u int) {
-		for d := 0; d < k; d += bf16Depth {
+		for d := 0; d < k; d += block {
 			j := u * wide * t.NR
-			b.pack(p.panels(j, d, min(bf16Depth, k-d)), t.NR, j, min(wide*t.NR, n-j), d, min(bf16Depth, k-d))
+			b.pack(p.panels(j, d, min(block, k-d)), t.NR, j, min(wide*t.NR, n-j), d, min(block, k-d))
 		}
 	})
 	return p

@@ -71,11 +71,17 @@ func (g *gen) bf16Kernel(k bf16Shape) {
 		g.p("\tVPCMPEQD %s, %s, %s", k.mask(), k.mask(), k.mask())
 	}
 	g.p("\tVPSLLD $16, %s, %s", k.mask(), k.mask())
-	g.p("panel:\n\tMOVQ b+32(FP), BX\n\tMOVQ steps+8(FP), CX\n\tMOVQ load+56(FP), R10\n\tTESTQ R10, R10\n\tJNZ step")
-	g.p("\t%s %s, %s, %s\n\tMOVQ DX, R10", k.op("VPXOR"), k.a(), k.a(), k.a())
+	g.p("panel:\n\tMOVQ b+32(FP), BX\n\tMOVQ steps+8(FP), CX\n\tMOVQ DX, R10\n\tMOVQ load+56(FP), SI\n\tTESTQ SI, SI\n\tJNZ fetch")
+	g.p("\t%s %s, %s, %s", k.op("VPXOR"), k.a(), k.a(), k.a())
 	g.bf16Rows(k, "R10", func(i int) {
 		for j := range k.vecs {
 			g.p("\tVMOVUPS %s, %d(R10)", k.a(), j*vb)
+		}
+	})
+	g.p("\tJMP step\nfetch:") // C, which the end of the first step adds to
+	g.bf16Rows(k, "R10", func(int) {
+		for o := 0; o < k.vecs*vb; o += 64 {
+			g.p("\tPREFETCHT0 %d(R10)", o)
 		}
 	})
 	g.p("step:")
@@ -223,6 +229,8 @@ func (g *gen) tileProducts() {
 func (g *gen) pairs() {
 	g.p("\nDATA words<>+0(SB)/8, $0x0000000100007fff\nDATA words<>+8(SB)/8, $0xffff000000400000\nGLOBL words<>(SB), RODATA|NOPTR, $16")
 	constants := "\tVPBROADCASTD words<>+0(SB), Y8\n\tVPBROADCASTD words<>+4(SB), Y9\n\tVPBROADCASTD words<>+8(SB), Y10\n\tVPBROADCASTD words<>+12(SB), Y11"
+	// Lines are mostly neighbours in a wide matrix, and the next two pairs of lines are wanted soon.
+	ahead := "\tMOVQ DX, R8\n\tSUBQ SI, R8\n\tSHLQ $2, R8"
 	round := func(x string) { // leaves the result in the upper halves of x; uses Y6 and Y7
 		g.p("\tVPSRLD $16, %s, Y6\n\tVPAND Y9, Y6, Y6\n\tVPADDD Y8, Y6, Y6\n\tVPADDD %s, Y6, Y6", x, x)
 		g.p("\tVCMPPS $3, %s, %s, Y7\n\tVPOR Y10, %s, %s\n\tVBLENDVPS Y7, %s, Y6, %s", x, x, x, x, x, x)
@@ -237,16 +245,16 @@ func (g *gen) pairs() {
 	g.p("\tADDQ $64, SI\n\tADDQ $32, DI\n\tSUBQ $8, CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 
 	g.p("\n// func pairLinesAVX2(dst *uint32, lo, hi *float32, n int)\nTEXT ·pairLinesAVX2(SB), NOSPLIT, $0-32")
-	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ lo+8(FP), SI\n\tMOVQ hi+16(FP), DX\n\tMOVQ n+24(FP), CX\n%s\nloop:", constants)
-	g.p("\tVMOVDQU (SI), Y0\n\tVMOVDQU (DX), Y1")
+	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ lo+8(FP), SI\n\tMOVQ hi+16(FP), DX\n\tMOVQ n+24(FP), CX\n%s\n%s\nloop:", ahead, constants)
+	g.p("\tPREFETCHT0 (SI)(R8*1)\n\tPREFETCHT0 (DX)(R8*1)\n\tVMOVDQU (SI), Y0\n\tVMOVDQU (DX), Y1")
 	round("Y0")
 	round("Y1")
 	g.p("\tVPSRLD $16, Y0, Y0\n\tVPAND Y11, Y1, Y1\n\tVPOR Y1, Y0, Y0\n\tVMOVDQU Y0, (DI)")
 	g.p("\tADDQ $32, SI\n\tADDQ $32, DX\n\tADDQ $32, DI\n\tSUBQ $8, CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 
 	g.p("\n// func pairStoredAVX2(dst *uint32, lo, hi *byte, n int)\nTEXT ·pairStoredAVX2(SB), NOSPLIT, $0-32")
-	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ lo+8(FP), SI\n\tMOVQ hi+16(FP), DX\n\tMOVQ n+24(FP), CX\nloop:")
-	g.p("\tVPMOVZXWD (SI), Y0\n\tVPMOVZXWD (DX), Y1\n\tVPSLLD $16, Y1, Y1\n\tVPOR Y1, Y0, Y0\n\tVMOVDQU Y0, (DI)")
+	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ lo+8(FP), SI\n\tMOVQ hi+16(FP), DX\n\tMOVQ n+24(FP), CX\n%s\nloop:", ahead)
+	g.p("\tPREFETCHT0 (SI)(R8*1)\n\tPREFETCHT0 (DX)(R8*1)\n\tVPMOVZXWD (SI), Y0\n\tVPMOVZXWD (DX), Y1\n\tVPSLLD $16, Y1, Y1\n\tVPOR Y1, Y0, Y0\n\tVMOVDQU Y0, (DI)")
 	g.p("\tADDQ $16, SI\n\tADDQ $16, DX\n\tADDQ $32, DI\n\tSUBQ $8, CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 
 	g.p("\n// func splitAVX2(even, odd, src *uint32, n int)\nTEXT ·splitAVX2(SB), NOSPLIT, $0-32")
