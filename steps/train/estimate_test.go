@@ -157,12 +157,8 @@ func TestFits(t *testing.T) {
 			t.Errorf("recompute %q: %v", how, err)
 		}
 	}
-	f, err := newForecast(cfg, p, 100<<30)
+	f, err := newForecast(cfg, loraParams(), 100<<30)
 	if err != nil {
-		t.Fatal(err)
-	}
-	p = loraParams()
-	if f, err = newForecast(cfg, p, 100<<30); err != nil {
 		t.Fatal(err)
 	}
 	f.about(rows, nil, 2)

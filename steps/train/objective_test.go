@@ -112,8 +112,10 @@ func TestPreferenceIsSteady(t *testing.T) {
 	}
 
 	d := drawer{t.TempDir()}
-	if !equalFiles(withPieces(t, in, "adapter", d).must(t, p), want) || !equalFiles(withPieces(t, in, "adapter", d).must(t, p), want) {
-		t.Error("a reference from the cache gives other bytes")
+	for range 2 { // computed, then found
+		if !equalFiles(withPieces(t, in, "adapter", d).must(t, p), want) {
+			t.Error("a reference from the cache gives other bytes")
+		}
 	}
 
 	small := p

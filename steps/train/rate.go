@@ -24,7 +24,7 @@ const peakPause = time.Second
 // peak returns the FLOP/s that this machine reaches on large products, beside
 // which a training is watched; 0 while that is not worth measuring.
 func (tr *trainer) peak() float64 {
-	if tr.rate == 0 && time.Since(tr.begun) > peakPause {
+	if tr.rate == 0 && !tr.begun.IsZero() && time.Since(tr.begun) > peakPause {
 		tr.rate = peakRate(tr.plan.spec, tr.p, tr.task.Threads)
 	}
 	return tr.rate
