@@ -8,6 +8,7 @@ if ! command -v qemu-aarch64 >/dev/null; then
 	exit 0
 fi
 work=$(mktemp -d)
+root=$PWD
 trap 'rm -rf "$work"' EXIT
 export CGO_ENABLED=0
 
@@ -55,8 +56,9 @@ same() {
 		inputs="$inputs${inputs:+,}\"$1\":\"$2\""
 		shift 3
 	done
-	printf '{"step":"%s","kind":"%s","version":1,"params":{%s},"inputs":{%s},"outputs":{"%s":"%s"},"threads":2}' \
-		"$kind" "$kind" "$params" "$inputs" "$out" "$type" >"$kind/spec.json"
+	version=$(sed -n "s/.*Define(\"$kind\", \([0-9]*\), .*/\1/p" "$root/steps/$kind"/*.go)
+	printf '{"step":"%s","kind":"%s","version":%s,"params":{%s},"inputs":{%s},"outputs":{"%s":"%s"},"threads":2}' \
+		"$kind" "$kind" "$version" "$params" "$inputs" "$out" "$type" >"$kind/spec.json"
 	qemu-aarch64 ./pipe-arm64 exec-step "$kind" --events "$kind.events" 2>"$kind.log" ||
 		{ cat "$kind.log" "$kind.events"; exit 1; }
 	./pipe get p.cue "$kind" "$kind/want" >/dev/null

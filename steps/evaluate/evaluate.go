@@ -17,7 +17,7 @@ import (
 var Kind = kind()
 
 func kind() pipeline.Kind {
-	k := pipeline.Define("evaluate", 1, run)
+	k := pipeline.Define("evaluate", 2, run)
 	k.Estimate = estimate
 	return k
 }

@@ -18,12 +18,12 @@ func TestGoldenBytes(t *testing.T) {
 		want map[string]string
 	}{
 		"lora": {lora, "adapter", map[string]string{
-			"adapter_model.safetensors": "0f5702dd9fb1ba8456bbabd3ae9c45face7b7feb63281c0d8801da4af1585a02",
-			logFile:                     "9455a407dfe5ba2826d16ffdd8399ce1886f3330a60155c271cb77e0ef1b147a",
+			"adapter_model.safetensors": "cda68be36252f6d26ab1480c65f50c156697d6d3d94fe417766f76226a8ead16",
+			logFile:                     "09302f471959a6b62f0cc8b1dcf37abcedd7bab2b4cb4d8ebe6dd9d927b17982",
 		}},
 		"full": {full, "model", map[string]string{
-			"model.safetensors": "623e63c08560bbe332e0d77b9cdba40a3422a744a0dec546ef71b1039dc50286",
-			logFile:             "c0d72cddb025f7dd6565936fbbd7c374363d9f5342a96b56c648c62cec07ae05",
+			"model.safetensors": "4b6a396591341cc4211de3048872e16040b1c1bc4de8876b0ccec83d85f7d3d2",
+			logFile:             "00e349ad56fa1def5be6e2369e08f2f591b7181ae0602896a5509b800de45b07",
 		}},
 	} {
 		got := newJob(t, hashedInputs(t), c.out).must(t, c.p)
@@ -34,7 +34,7 @@ func TestGoldenBytes(t *testing.T) {
 			}
 		}
 	}
-	if Kind.Version != 1 {
+	if Kind.Version != 2 {
 		t.Error("the kind's version changed: so must the digests above")
 	}
 }

@@ -36,7 +36,7 @@ import (
 var Kind = kind()
 
 func kind() pipeline.Kind {
-	k := pipeline.Define("train", 1, run)
+	k := pipeline.Define("train", 2, run)
 	k.Estimate = estimate
 	k.Check = check
 	return k
