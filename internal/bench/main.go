@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,12 +95,12 @@ func bench(only, out string, rounds int) error {
 		return err
 	}
 	fmt.Println(l.machine())
-	table(results)
+	table(os.Stdout, results)
 	return nil
 }
 
-func table(results []Result) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func table(out io.Writer, results []Result) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "name\tvalue\treference\tratio\tbudget\t")
 	for _, r := range results {
 		if r.Note != "" {

@@ -48,11 +48,22 @@ func trains(l *lab) []Result {
 	slow := *l
 	slow.rounds = min(l.rounds, trainRounds)
 	var results []Result
-	for _, m := range trainModes {
-		results = append(results, slow.trainBeside(m)...)
+	told := func(more ...Result) { // at once: the group takes a quarter of an hour
+		for _, r := range more {
+			results = append(results, r)
+			table(os.Stderr, []Result{r.judge()})
+		}
 	}
-	results = append(results, slow.trainShare("f32"), slow.trainShare("bf16"), slow.trainThreads(), slow.trainLean())
-	return append(results, slow.trainWithin("smollm2-135m", trainRows), slow.trainWithin("llama-3.2-1b", 1))
+	for _, m := range trainModes {
+		told(slow.trainBeside(m)...)
+	}
+	told(slow.trainShare("f32"))
+	told(slow.trainShare("bf16"))
+	told(slow.trainThreads())
+	told(slow.trainLean())
+	told(slow.trainWithin("smollm2-135m", trainRows))
+	told(slow.trainWithin("llama-3.2-1b", 1))
+	return results
 }
 
 // trainInputs builds the program, the model, its 4-bit twin and the adapter
