@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/bits"
 	"slices"
@@ -34,7 +33,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	}
 	c, err := decoder.ReadConfigFS(q.Inputs["model"])
 	if err != nil {
-		return nil, fmt.Errorf("reading the model: %w", err)
+		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	if q.Inputs["records"] == nil {
 		return nil, errors.New("reading records: no such input")

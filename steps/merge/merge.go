@@ -34,7 +34,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	model, out := t.In["model"], t.Out["model"]
 	c, err := decoder.ReadConfig(model)
 	if err != nil {
-		return err
+		return &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	adapter, err := lora.Read(t.In["adapter"])
 	if err != nil {

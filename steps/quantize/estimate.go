@@ -35,7 +35,7 @@ func estimate(_ context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimat
 	}
 	c, err := decoder.ReadConfigFS(model)
 	if err != nil {
-		return nil, fmt.Errorf("reading the model: %w", err)
+		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	stored, err := readStored(model)
 	if err != nil {

@@ -29,7 +29,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	model, out := t.In["model"], t.Out["model"]
 	c, err := decoder.ReadConfig(model)
 	if err != nil {
-		return err
+		return &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	if err := p.check(c.Modules(), t.In["calibration"] != ""); err != nil {
 		return err

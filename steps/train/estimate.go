@@ -25,7 +25,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	}
 	cfg, err := decoder.ReadConfigFS(q.Inputs["model"])
 	if err != nil {
-		return nil, fmt.Errorf("reading the model: %w", err)
+		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	stored, err := weightBytes(q.Inputs["model"])
 	if err != nil {
@@ -63,11 +63,11 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 // estimatedRows reads the lengths of all rows; held is nil without validation.
 func estimatedRows(ctx context.Context, cfg decoder.Config, q *pipeline.EstimateRequest) (rows, held *rowSet, err error) {
 	if rows, err = rowsOf(ctx, cfg, q.Inputs["tokens"]); err != nil {
-		return nil, nil, fmt.Errorf("reading tokens: %w", err)
+		return nil, nil, bad("in.tokens", "reading tokens: %w", err)
 	}
 	if v, ok := q.Inputs["validation"]; ok {
 		if held, err = rowsOf(ctx, cfg, v); err != nil {
-			return nil, nil, fmt.Errorf("reading validation: %w", err)
+			return nil, nil, bad("in.validation", "reading validation: %w", err)
 		}
 	}
 	return rows, held, nil

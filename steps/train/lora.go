@@ -62,6 +62,20 @@ func (l *LoRA) check() error {
 	case l.Init == pissa && l.DoRA:
 		return bad("init", "pissa takes a part of each matrix away, whose rows dora measures: choose one of them")
 	}
+	for _, e := range []struct {
+		field string
+		s     *lora.Selector
+	}{{"targets", &l.Targets}, {"exclude", l.Exclude}} {
+		if err := e.s.Check(); err != nil {
+			return &pipeline.FieldError{Field: "lora." + e.field, Err: err}
+		}
+	}
+	if err := lora.CheckPatterns(l.RankPattern); err != nil {
+		return bad("rankPattern", "%w", err)
+	}
+	if err := lora.CheckPatterns(l.AlphaPattern); err != nil {
+		return bad("alphaPattern", "%w", err)
+	}
 	for _, key := range slices.Sorted(maps.Keys(l.RankPattern)) {
 		if r := l.RankPattern[key]; r < 1 {
 			return bad("rankPattern", "the rank of %q is %d, below 1", key, r)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/internal/lora"
 )
 
 // TestOptionsThatMakeNoSense are refused at their fields, before anything runs.
@@ -34,6 +35,9 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		`recompute: "some" is not`:                        func(p *Params) { p.Recompute = "some" },
 		"divergence.factor: 0.5 is neither above 1":       func(p *Params) { p.Divergence = &Divergence{Factor: 0.5, Updates: 5} },
 		"divergence.updates: 1 is not between 2 and 1000": func(p *Params) { p.Divergence = &Divergence{Factor: 2, Updates: 1} },
+		`lora.targets: "(" is no regular expression`:      func(p *Params) { p.LoRA.Targets = lora.Selector{Pattern: "("} },
+		`lora.exclude: "a(?=b)" is no regular expression`: func(p *Params) { p.LoRA.Exclude = &lora.Selector{Pattern: "a(?=b)"} },
+		`lora.alphaPattern: "(" is no regular expression`: func(p *Params) { p.LoRA.AlphaPattern = map[string]float64{"(": 2} },
 		"maxTokensPerBatch: counts cannot be negative":    func(p *Params) { p.MaxTokensPerBatch = -1 },
 	} {
 		p := loraParams()

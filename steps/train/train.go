@@ -61,7 +61,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	}
 	cfg, err := decoder.ReadConfig(t.In["model"])
 	if err != nil {
-		return fmt.Errorf("reading the model: %w", err)
+		return &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	from, err := origin(t, &p)
 	if err != nil {

@@ -58,7 +58,7 @@ type Model struct {
 func Open(dir, adapter string, threads int) (*Model, error) {
 	c, err := decoder.ReadConfig(dir)
 	if err != nil {
-		return nil, err
+		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
 	}
 	var a *lora.Adapter
 	if adapter != "" { // before the weights: what does not fit is found at once

@@ -271,11 +271,18 @@ func pattern(key string) (*regexp.Regexp, error) {
 	if len(key) > maxPatternLen {
 		return nil, fmt.Errorf("a pattern of %d bytes", len(key))
 	}
-	re, err := regexp.Compile(`^(.*\.)?(` + key + `)$`)
-	if err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", key, err)
+	return compile(`^(.*\.)?(`, key, `)$`)
+}
+
+// CheckPatterns refuses keys of a rank or alpha pattern that are no regular
+// expressions.
+func CheckPatterns[V any](patterns map[string]V) error {
+	for _, key := range sortedKeys(patterns) {
+		if _, err := pattern(key); err != nil {
+			return err
+		}
 	}
-	return re, nil
+	return nil
 }
 
 // For returns the rank of a module and the factor s on its product.

@@ -81,21 +81,21 @@ func TestSpecMistakes(t *testing.T) {
 		return s
 	}
 	for want, s := range map[string]Spec{
-		`lora.targets: no linear layer is called "proj": the model has down_proj, gate_proj`: spec(func(s *Spec) { s.Targets.Names = []string{"q_proj", "proj"} }),
-		`"qproj" (did you mean "q_proj"?)`:                                                   spec(func(s *Spec) { s.Targets.Names = []string{"qproj"} }),
-		`"lm_head" (to train it whole, name it in modulesToSave)`:                            spec(func(s *Spec) { s.Targets.Names = []string{"lm_head"} }),
-		`lora.targets: the regular expression "q_proj" matches the path of`:                  spec(func(s *Spec) { s.Targets.Pattern = "q_proj" }),
-		`lora.targets: "(?=a)" is no regular expression that pipe knows`:                     spec(func(s *Spec) { s.Targets.Pattern = "(?=a)" }),
-		`also matches model.embed_tokens`:                                                    spec(func(s *Spec) { s.Targets.Pattern = `model\..*` }),
-		`lora.exclude: no linear layer is called "x_proj"`:                                   spec(func(s *Spec) { s.Exclude = &Selector{Names: []string{"x_proj"}} }),
-		`lora.exclude: leaves nothing`:                                                       spec(func(s *Spec) { s.Exclude = &Selector{Pattern: ".*"} }),
-		`lora.layers: the model has no layer 2`:                                              spec(func(s *Spec) { s.Layers = []int{0, 2} }),
-		`lora.layers: no target lies in these`:                                               spec(func(s *Spec) { s.Layers, s.Targets.Names = []int{1}, []string{"layers.0.mlp.up_proj"} }),
-		`lora.rank: 33 is above the width of model.layers.0.self_attn.k`:                     spec(func(s *Spec) { s.Rank = 33 }),
-		`lora.rankPattern: 65 is above the width of model.layers.0.mlp.up`:                   spec(func(s *Spec) { s.RankPattern = map[string]int{"up_proj": 65} }),
-		`lora.rankPattern: "v_prj" matches no adapted layer (did you mean`:                   spec(func(s *Spec) { s.RankPattern = map[string]int{"v_prj": 2} }),
-		`lora.rankPattern: pattern "("`:                                                      spec(func(s *Spec) { s.RankPattern = map[string]int{"(": 2} }),
-		`lora.alphaPattern: "mlp" matches no adapted layer`:                                  spec(func(s *Spec) { s.AlphaPattern = map[string]float64{"mlp": 2} }),
+		`lora.targets: no linear layer is called "proj": the model has down_proj, gate_proj`:                                      spec(func(s *Spec) { s.Targets.Names = []string{"q_proj", "proj"} }),
+		`"qproj" (did you mean "q_proj"?)`:                                                                                        spec(func(s *Spec) { s.Targets.Names = []string{"qproj"} }),
+		`"lm_head" (to train it whole, name it in modulesToSave)`:                                                                 spec(func(s *Spec) { s.Targets.Names = []string{"lm_head"} }),
+		`lora.targets: the regular expression "q_proj" matches the path of`:                                                       spec(func(s *Spec) { s.Targets.Pattern = "q_proj" }),
+		`lora.targets: "(?=a)" is no regular expression that pipe knows`:                                                          spec(func(s *Spec) { s.Targets.Pattern = "(?=a)" }),
+		`also matches model.embed_tokens`:                                                                                         spec(func(s *Spec) { s.Targets.Pattern = `model\..*` }),
+		`lora.exclude: no linear layer is called "x_proj"`:                                                                        spec(func(s *Spec) { s.Exclude = &Selector{Names: []string{"x_proj"}} }),
+		`lora.exclude: leaves nothing`:                                                                                            spec(func(s *Spec) { s.Exclude = &Selector{Pattern: ".*"} }),
+		`lora.layers: the model has no layer 2`:                                                                                   spec(func(s *Spec) { s.Layers = []int{0, 2} }),
+		`lora.layers: no target lies in these`:                                                                                    spec(func(s *Spec) { s.Layers, s.Targets.Names = []int{1}, []string{"layers.0.mlp.up_proj"} }),
+		`lora.rank: 33 is above the width of model.layers.0.self_attn.k`:                                                          spec(func(s *Spec) { s.Rank = 33 }),
+		`lora.rankPattern: 65 is above the width of model.layers.0.mlp.up`:                                                        spec(func(s *Spec) { s.RankPattern = map[string]int{"up_proj": 65} }),
+		`lora.rankPattern: "v_prj" matches no adapted layer (did you mean`:                                                        spec(func(s *Spec) { s.RankPattern = map[string]int{"v_prj": 2} }),
+		`lora.rankPattern: "(" is no regular expression that pipe knows (RE2): error parsing regexp: missing closing ): ` + "`(`": spec(func(s *Spec) { s.RankPattern = map[string]int{"(": 2} }),
+		`lora.alphaPattern: "mlp" matches no adapted layer`:                                                                       spec(func(s *Spec) { s.AlphaPattern = map[string]float64{"mlp": 2} }),
 	} {
 		_, err := s.Plan(c)
 		var field *pipeline.FieldError

@@ -53,6 +53,15 @@ func (s Selector) all() bool {
 	return s.Pattern == "" && (len(s.Names) == 0 || slices.Equal(s.Names, []string{AllLinear}))
 }
 
+// Check refuses what is no regular expression. A nil Selector is fine.
+func (s *Selector) Check() error {
+	if s == nil || s.all() || len(s.Names) > 0 {
+		return nil
+	}
+	_, err := fullMatch(s.Pattern)
+	return err
+}
+
 // matcher returns a function that says whether a path is chosen, and by which
 // of the names.
 func (s Selector) matcher() (func(path string) (hit bool, by []int), error) {
@@ -81,11 +90,20 @@ func fullMatch(expression string) (*regexp.Regexp, error) {
 	if len(expression) > maxPatternLen {
 		return nil, fmt.Errorf("a regular expression of %d bytes, want at most %d", len(expression), maxPatternLen)
 	}
-	re, err := regexp.Compile(`\A(?:` + expression + `)\z`)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no regular expression that pipe knows (RE2): %w", expression, err)
+	return compile(`\A(?:`, expression, `)\z`)
+}
+
+// compile compiles a regular expression between what pipe adds to it, of which
+// an error says nothing.
+func compile(before, expression, after string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(before + expression + after)
+	if err == nil {
+		return re, nil
 	}
-	return re, nil
+	if _, own := regexp.Compile(expression); own != nil {
+		err = own
+	}
+	return nil, fmt.Errorf("%q is no regular expression that pipe knows (RE2): %w", expression, err)
 }
 
 // A Selection says which linear layers of a model are adapted.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -79,12 +80,18 @@ func (a *app) plan(ctx context.Context, src source, targets []string) (*planPage
 		return nil, err
 	}
 	page := &planPage{Name: s.graph.Name, File: s.graph.File, Steps: []forecast{}}
+	var problems pipeline.Problems
 	for _, it := range items {
 		f, err := newForecast(ctx, p, it)
-		if err != nil {
+		if problem := (*pipeline.Problem)(nil); errors.As(err, &problem) {
+			problems = append(problems, problem)
+		} else if err != nil {
 			return nil, err
 		}
 		page.add(f)
+	}
+	if len(problems) > 0 {
+		return nil, problems
 	}
 	s.saveSnapshot()
 	return page, nil
