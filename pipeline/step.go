@@ -61,6 +61,10 @@ type Kind struct {
 	// part of the key.
 	Pin func(ctx context.Context, q *PinRequest) (Pin, error)
 
+	// Vet says what is wrong with parameters, given the inputs that are wired,
+	// that the schema cannot say. It looks at nothing else.
+	Vet func(params json.RawMessage, inputs []string) error
+
 	// Check refuses a step that this machine cannot execute, such as one whose
 	// program is absent. It is asked only about steps that are no hit.
 	Check func(params json.RawMessage) error

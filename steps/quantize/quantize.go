@@ -5,6 +5,7 @@ package quantize
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,17 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("quantize", 1, run)
 	k.Estimate = estimate
+	k.Vet = vet
 	return k
+}
+
+// vet says what is wrong with parameters that the schema cannot say.
+func vet(raw json.RawMessage, inputs []string) error {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return err
+	}
+	return p.check(nil, slices.Contains(inputs, "calibration"))
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {

@@ -139,8 +139,24 @@ func (tr *trainer) resume(ctx context.Context) error {
 		return tr.findPrefix(ctx)
 	}
 	tr.savedBest = tr.standing.Best
+	tr.tidy()
 	tr.task.Log.Info(fmt.Sprintf("continuing after update %d of %d", tr.done, tr.total))
 	return nil
+}
+
+// tidy removes what kills left of files that were being written, and best
+// weights that the checkpoint does not name. What cannot be removed goes with
+// the step.
+func (tr *trainer) tidy() {
+	keep := bestPath(tr.task.State, tr.standing.Best)
+	for _, pattern := range []string{checkpointFile + "-*", "best-*"} {
+		files, _ := filepath.Glob(filepath.Join(tr.task.State, pattern)) // the pattern is well formed
+		for _, f := range files {
+			if f != keep {
+				os.Remove(f)
+			}
+		}
+	}
 }
 
 // load reads the checkpoint in dir if fits finds nothing against its header. The

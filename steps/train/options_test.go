@@ -47,7 +47,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 			t.Fatal(err)
 		}
 		var field *pipeline.FieldError
-		if err := Kind.Check(raw); !errors.As(err, &field) || !strings.HasPrefix(err.Error(), want) {
+		if err := Kind.Vet(raw, nil); !errors.As(err, &field) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Kind.Check(raw); err != nil {
+	if err := Kind.Vet(raw, nil); err != nil {
 		t.Error(err)
 	}
 }

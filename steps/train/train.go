@@ -26,6 +26,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
@@ -38,17 +39,20 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("train", 2, run)
 	k.Estimate = estimate
-	k.Check = check
+	k.Vet = vet
 	return k
 }
 
-// check says what is wrong with parameters alone.
-func check(raw json.RawMessage) error {
+// vet says what is wrong with parameters that the schema cannot say.
+func vet(raw json.RawMessage, inputs []string) error {
 	p, err := pipeline.DecodeParams[Params](raw)
 	if err != nil {
 		return err
 	}
-	return p.check()
+	if err := p.check(); err != nil {
+		return err
+	}
+	return p.checkInputs(slices.Contains(inputs, "validation"))
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {

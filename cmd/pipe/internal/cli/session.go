@@ -100,11 +100,17 @@ func (a *app) openPipeline(ctx context.Context, src source) (*session, error) {
 
 func (s *session) compile(ctx context.Context, src source) (*pipeline.Graph, error) {
 	opts := compile.Options{Tags: src.tags}
+	var g *pipeline.Graph
 	dir, err := s.store.Graphs()
 	if err != nil { // a cache that cannot be written to
-		return compile.File(ctx, src.file, opts)
+		g, err = compile.File(ctx, src.file, opts)
+	} else {
+		g, err = compile.Cached(ctx, dir, src.file, opts)
 	}
-	return compile.Cached(ctx, dir, src.file, opts)
+	if err != nil {
+		return nil, err
+	}
+	return g, plan.Vet(g, s.kinds)
 }
 
 // planner returns a planner over the session.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/pipeline/compile"
+	"github.com/pipe-run/pipe/pipeline/plan"
+	"github.com/pipe-run/pipe/steps"
 )
 
 func (a *app) vetCommand() *cobra.Command {
@@ -17,6 +19,9 @@ func (a *app) vetCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.file = args[0]
 			g, err := compile.File(cmd.Context(), src.file, compile.Options{Tags: src.tags})
+			if err == nil {
+				err = plan.Vet(g, steps.All())
+			}
 			if asJSON {
 				return a.vetJSON(g, err)
 			}
