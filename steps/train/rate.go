@@ -22,10 +22,15 @@ const (
 const peakPause = time.Second
 
 // peak returns the FLOP/s that this machine reaches on large products, beside
-// which a training is watched; 0 while that is not worth measuring.
-func (tr *trainer) peak() float64 {
+// which a training is watched; 0 while that is not worth measuring. It is at
+// least what the training itself reaches: others may have been busy when it was
+// measured.
+func (tr *trainer) peak(reached float64) float64 {
 	if tr.rate == 0 && !tr.begun.IsZero() && time.Since(tr.begun) > peakPause {
 		tr.rate = peakRate(tr.plan.spec, tr.p, tr.task.Threads)
+	}
+	if tr.rate > 0 {
+		tr.rate = max(tr.rate, reached)
 	}
 	return tr.rate
 }

@@ -64,7 +64,7 @@ func (tr *trainer) record(l updateLine, s speed) error {
 		{Name: "train/gradNorm", Value: l.GradientNorm, At: at},
 		{Name: "train/tokensPerSecond", Value: float64(s.tokens) / s.seconds, At: at},
 	}
-	if peak := tr.peak(); peak > 0 {
+	if peak := tr.peak(s.flops / s.seconds); peak > 0 {
 		metrics = append(metrics, pipeline.Metric{Name: "train/mfu", Value: s.flops / s.seconds / peak, At: at})
 	}
 	if l.RewardAccuracy != nil {
