@@ -98,12 +98,20 @@ func (l *lab) pair(a, b func() (float64, error)) (va, vb, ratio float64, err err
 		if err != nil {
 			return 0, 0, 0, err
 		}
-		if i > 0 {
+		long := x+y > patience
+		if i > 0 || long {
 			as, bs, ratios = append(as, x), append(bs, y), append(ratios, x/y)
+		}
+		if long {
+			break
 		}
 	}
 	return median(as), median(bs), median(ratios), nil
 }
+
+// patience, in seconds, is how long a round may take before no more follow. It
+// counts then although it is the first: warming up is a small part of it.
+const patience = 300
 
 // alone times a after one round that does not count.
 func (l *lab) alone(a func() (float64, error)) (float64, error) {
