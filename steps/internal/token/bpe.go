@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,6 +15,12 @@ type bpe struct {
 	ascii  [utf8.RuneSelf]int32
 	bytes  [256]int32 // byte-level: id of each byte; else of <0xHH>; -1: none
 	merges pairTable
+
+	// What walk needs; trie is nil where pieces have to be merged.
+	trie    *trie
+	origins []origin         // by id
+	isByte  map[int32]bool   // ids of <0xHH>
+	whole   map[string]int32 // with ignoreMerges: pieces that merges do not yield
 
 	byteLevel    bool // symbols are bytes
 	byteFallback bool
@@ -30,9 +37,6 @@ type bpe struct {
 // maxRun is the longest pretoken, in symbols, merged by scanning for the lowest
 // rank; longer ones use a heap.
 const maxRun = 40
-
-// maxCached is the longest pretoken, in bytes, that is remembered.
-const maxCached = 64
 
 // encode appends the ids of one pretoken to s.
 func (m *bpe) encode(s *scratch, t text) {
@@ -67,16 +71,56 @@ func (m *bpe) encodeOne(s *scratch, t text) {
 		}
 		return
 	}
-	if ids, ok := s.cache.get(t.s); ok {
-		s.ids = append(s.ids, ids...)
-		return
+	s.ids = m.word(s, s.ids, t.s, 0, len(t.s))
+}
+
+// words appends the ids of the pretokens of s that end at ends, the first of
+// which begins at byte i.
+func (m *bpe) words(s *scratch, t string, i int, ends []int) {
+	ids := slices.Grow(s.ids, 2*len(ends))
+	for _, end := range ends {
+		ids = m.word(s, ids, t, i, end)
+		i = end
 	}
-	m.merge(&s.work, t.s)
-	from := len(s.ids)
+	s.ids = ids
+}
+
+// word appends the ids of the pretoken t[i:end] to dst.
+func (m *bpe) word(s *scratch, dst []int32, t string, i, end int) []int32 {
+	if end-i > maxKey {
+		return m.piece(s, dst, t[i:end])
+	}
+	k := keyOf(t, i, end-i)
+	e := s.cache.slot(k)
+	if e.key == k {
+		if e.n == 1 {
+			return append(dst, e.ids[0])
+		}
+		return s.cache.add(dst, e)
+	}
+	from := len(dst)
+	dst = m.piece(s, dst, t[i:end])
+	s.cache.put(k, dst[from:])
+	return dst
+}
+
+// piece appends the ids of a pretoken to dst.
+func (m *bpe) piece(s *scratch, dst []int32, piece string) []int32 {
+	if len(m.whole) > 0 {
+		if id, ok := m.whole[piece]; ok {
+			return append(dst, id)
+		}
+	}
+	if m.trie != nil {
+		if out, ok := m.walk(&s.walker, dst, piece); ok {
+			return out
+		}
+	}
+	m.merge(&s.work, piece)
 	for _, sym := range s.work.syms {
-		s.ids = append(s.ids, sym.id)
+		dst = append(dst, sym.id)
 	}
-	s.cache.put(t.s, s.ids[from:])
+	return dst
 }
 
 // merge leaves the tokens of piece in w.syms.
@@ -89,11 +133,7 @@ func (m *bpe) merge(w *merger, piece string) {
 		}
 	}
 	m.fill(w, piece)
-	if len(w.syms) <= maxRun {
-		m.merges.mergeRun(w)
-	} else {
-		m.merges.mergeHeap(w)
-	}
+	m.merges.merge(w)
 }
 
 // fill sets w.syms to the symbols of piece before any merge.
@@ -114,6 +154,15 @@ func (m *bpe) byteSymbols(w *merger, piece string) {
 			m.unknown(w, i, i+1)
 		}
 	}
+}
+
+// symbolSize is how many bytes of s are its first character.
+func (m *bpe) symbolSize(s string) int {
+	if m.byteLevel || s[0] < utf8.RuneSelf {
+		return 1
+	}
+	_, n := utf8.DecodeRuneInString(s)
+	return n
 }
 
 func (m *bpe) charSymbols(w *merger, piece string) {
@@ -174,6 +223,7 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 			}
 		}
 	}
+	m.isByte, m.whole = map[int32]bool{}, map[string]int32{}
 	for b := range 256 {
 		m.bytes[b] = -1
 		name := fmt.Sprintf("<0x%02X>", b)
@@ -181,7 +231,7 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 			name = string([]byte{byte(b)})
 		}
 		if id, ok := m.vocab[name]; ok {
-			m.bytes[b] = id
+			m.bytes[b], m.isByte[id] = id, true
 		}
 	}
 	for b := range m.ascii {
@@ -200,6 +250,11 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 		}
 		m.merges.put(left, right, pairValue{rank: int32(rank), id: whole})
 	}
+	tokens := 0
+	for _, id := range spelled {
+		tokens = max(tokens, int(id)+1)
+	}
+	m.prepare(tokens)
 	return nil
 }
 

@@ -9,9 +9,14 @@ type scratch struct {
 	ids   []int32
 	spans []Span // filled when track
 
-	work  merger
-	cache cache
+	work   merger
+	walker walker
+	cache  cache
+	ends   [batch]int
 }
+
+// batch is how many pretokens are found before their ids are looked up.
+const batch = 64
 
 // maxFree bounds how many scratches wait for the next call.
 const maxFree = 64
@@ -22,6 +27,9 @@ func (t *Tokenizer) borrow(track bool) *scratch {
 	s := &scratch{}
 	if n := len(t.free); n > 0 {
 		s, t.free = t.free[n-1], t.free[:n-1]
+	}
+	if s.cache.slots == nil {
+		s.cache.resize(firstSlots)
 	}
 	s.track = track
 	return s
@@ -77,6 +85,14 @@ func (t *Tokenizer) encodePlain(s *scratch, part text) {
 		t.model.encode(s, part)
 		return
 	}
+	if p := t.pattern; p != nil && !s.track {
+		for i := 0; i < len(part.s); {
+			n := p.fill(part.s, i, s.ends[:])
+			t.model.words(s, part.s, i, s.ends[:n])
+			i = s.ends[n-1]
+		}
+		return
+	}
 	t.pre.split(part, s.track, func(piece text) { t.model.encode(s, piece) })
 }
 
@@ -111,4 +127,30 @@ func (t *Tokenizer) wrapIDs(ids []int32) []int32 {
 		ids = append(append(append([]int32{}, w.before...), ids...), w.after...)
 	}
 	return ids
+}
+
+// setPattern finds the one pattern that the pre-tokenizer amounts to, if there
+// is one.
+func (t *Tokenizer) setPattern() {
+	all, ok := t.pre.(splitters)
+	if !ok {
+		all = splitters{t.pre}
+	}
+	if n := len(all); n > 1 && all[n-1] == (byteLevelSplit{}) {
+		all = all[:n-1]
+	}
+	switch first := all[0].(type) {
+	case scanSplit:
+		if len(all) == 1 {
+			t.pattern = first.pattern
+		}
+	case byteLevelSplit:
+		if len(all) == 1 && first == (byteLevelSplit{regex: true}) {
+			t.pattern = &gpt2{classTable: classesOf()}
+		}
+	case digitSplit:
+		if len(all) == 2 && first.each && all[1] == (byteLevelSplit{regex: true}) {
+			t.pattern = &gpt2{classTable: classesOf(), digitsApart: true}
+		}
+	}
 }

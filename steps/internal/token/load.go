@@ -46,6 +46,7 @@ type modelFile struct {
 	vocab          map[string]int32 // from Vocab, or vocab.json
 	merges         [][2]string      // from Merges, or merges.txt
 	byteLevelModel bool             // some stage writes the byte-level alphabet
+	settings       []string         // what else decides ids, for the digest
 }
 
 // Load reads the tokenizer of a model directory: tokenizer.json, or the pair
@@ -100,6 +101,7 @@ func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
 	if t.model, err = file.Model.build(alphabet); err != nil {
 		return nil, err
 	}
+	t.setPattern()
 	t.addMatchers(file.AddedTokens)
 	if t.post, err = readPostProcessor(file.PostProcessor, len(t.pieces)); err != nil {
 		return nil, err
@@ -159,6 +161,8 @@ func (m *modelFile) build(alphabet *byteLevel) (*bpe, error) {
 		return nil, err
 	}
 	model.setSplitAt("▁", m.merges)
+	m.settings = []string{fmt.Sprintf("byteLevel %t byteFallback %t fuseUnk %t ignoreMerges %t unk %d",
+		model.byteLevel, model.byteFallback, model.fuseUnk, model.ignoreMerges, model.unk)}
 	return model, nil
 }
 

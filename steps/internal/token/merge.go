@@ -1,6 +1,10 @@
 package token
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+	"math/rand/v2"
+)
 
 // symbol is a token in the making: its id and the bytes it covers.
 type symbol struct {
@@ -15,10 +19,20 @@ type merger struct {
 	heap  []candidate
 	prev  []int
 	next  []int
+	last  origin // how the last merge was made
 }
 
 // pairValue says what a pair becomes; rank -1 is no merge.
 type pairValue struct{ rank, id int32 }
+
+// merge merges w.syms.
+func (p *pairTable) merge(w *merger) {
+	if len(w.syms) <= maxRun {
+		p.mergeRun(w)
+	} else {
+		p.mergeHeap(w)
+	}
+}
 
 // mergeRun merges w.syms by scanning, best for few symbols.
 func (p *pairTable) mergeRun(w *merger) {
@@ -39,6 +53,7 @@ func (p *pairTable) mergeRun(w *merger) {
 		if best < 0 {
 			break
 		}
+		w.last = origin{left: syms[best].id, right: syms[best+1].id, rank: ranks[best].rank}
 		syms[best].id, syms[best].hi = ranks[best].id, syms[best+1].hi
 		syms = append(syms[:best+1], syms[best+2:]...)
 		ranks = append(ranks[:best], ranks[best+1:]...)
@@ -78,6 +93,7 @@ func (p *pairTable) mergeHeap(w *merger) {
 		if w.syms[c.at].id != c.left || right >= n || w.syms[right].id != c.right {
 			continue
 		}
+		w.last = origin{left: c.left, right: c.right, rank: c.rank}
 		w.syms[c.at].id, w.syms[c.at].hi = c.id, w.syms[right].hi
 		w.syms[right].id = -1 // gone
 		w.next[c.at] = w.next[right]
@@ -147,36 +163,52 @@ func (w *merger) pop() candidate {
 
 // pairTable maps pairs of ids to merges: open addressing, half full at most.
 type pairTable struct {
-	keys   []uint64 // left<<32 | right, plus one; 0 is empty
-	values []pairValue
-	shift  uint
+	slots []pairSlot
+	shift uint
+	seed  uint64 // so that no file can be made to collide
+}
+
+// pairSlot is one pair; key 0 is none.
+type pairSlot struct {
+	key   uint64 // left<<32 | right, plus one
+	value pairValue
 }
 
 func newPairTable(n int) pairTable {
 	log := uint(max(4, bits.Len(uint(2*n))))
-	return pairTable{keys: make([]uint64, 1<<log), values: make([]pairValue, 1<<log), shift: 64 - log}
+	return pairTable{slots: make([]pairSlot, 1<<log), shift: 64 - log, seed: rand.Uint64()}
 }
 
 // slot returns where the pair is or would be.
-func (p *pairTable) slot(key uint64) uint64 {
-	mask := uint64(len(p.keys) - 1)
-	i := key * 0x9E3779B97F4A7C15 >> p.shift
-	for p.keys[i] != 0 && p.keys[i] != key {
-		i = (i + 1) & mask
+func (p *pairTable) slot(a, b int32) (*pairSlot, uint64) {
+	key := (uint64(uint32(a))<<32 | uint64(uint32(b))) + 1
+	i := mix(key, p.seed) >> p.shift
+	for p.slots[i].key != 0 && p.slots[i].key != key {
+		i = (i + 1) & uint64(len(p.slots)-1)
 	}
-	return i
+	return &p.slots[i], key
 }
 
 func (p *pairTable) put(a, b int32, v pairValue) {
-	key := (uint64(uint32(a))<<32 | uint64(uint32(b))) + 1
-	i := p.slot(key)
-	p.keys[i], p.values[i] = key, v
+	s, key := p.slot(a, b)
+	*s = pairSlot{key, v}
 }
 
 func (p *pairTable) get(a, b int32) pairValue {
-	key := (uint64(uint32(a))<<32 | uint64(uint32(b))) + 1
-	if i := p.slot(key); p.keys[i] != 0 {
-		return p.values[i]
+	if s, _ := p.slot(a, b); s.key != 0 {
+		return s.value
 	}
 	return pairValue{rank: -1}
+}
+
+// all yields every pair, in no order.
+func (p *pairTable) all() iter.Seq2[[2]int32, pairValue] {
+	return func(yield func([2]int32, pairValue) bool) {
+		for _, s := range p.slots {
+			key := s.key - 1
+			if s.key != 0 && !yield([2]int32{int32(key >> 32), int32(uint32(key))}, s.value) {
+				return
+			}
+		}
+	}
 }

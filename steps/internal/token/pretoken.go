@@ -28,12 +28,12 @@ func (all splitters) split(t text, track bool, emit func(text)) {
 	all[0].split(t, track, emit)
 }
 
-// scanSplit cuts at the matches of a scanner, which cover everything.
-type scanSplit struct{ scan scanner }
+// scanSplit cuts at the matches of a pattern, which cover everything.
+type scanSplit struct{ pattern }
 
 func (p scanSplit) split(t text, _ bool, emit func(text)) {
 	for i := 0; i < len(t.s); {
-		end := p.scan(t.s, i)
+		end := p.next(t.s, i)
 		emit(t.slice(i, end))
 		i = end
 	}
@@ -49,7 +49,7 @@ func (p byteLevelSplit) split(t text, track bool, emit func(text)) {
 	}
 	switch {
 	case p.regex:
-		scanSplit{scanGPT2}.split(t, track, emit)
+		scanSplit{&gpt2{classTable: classesOf()}}.split(t, track, emit)
 	case t.s != "":
 		emit(t)
 	}
@@ -123,29 +123,17 @@ func (p matchSplit) parts(s string, f func(part)) {
 type digitSplit struct{ each bool }
 
 func (p digitSplit) split(t text, _ bool, emit func(text)) {
-	from := 0
+	table := classesOf()
 	for i := 0; i < len(t.s); {
-		if b := t.s[i]; b < utf8.RuneSelf && (b < '0' || b > '9') {
-			i++
-			continue
+		end := table.run(t.s, i, anything&^digits)
+		if end == i && p.each {
+			_, n := table.at(t.s, i)
+			end += n
+		} else if end == i {
+			end = table.run(t.s, i, digits)
 		}
-		c, n := utf8.DecodeRuneInString(t.s[i:])
-		if !unicode.IsNumber(c) {
-			i += n
-			continue
-		}
-		if from < i {
-			emit(t.slice(from, i))
-		}
-		from, i = i, i+n
-		if !p.each {
-			i = run(t.s, i, isDigit)
-		}
-		emit(t.slice(from, i))
-		from = i
-	}
-	if from < len(t.s) {
-		emit(t.slice(from, len(t.s)))
+		emit(t.slice(i, end))
+		i = end
 	}
 }
 

@@ -2,163 +2,164 @@ package token
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
 // The regular expressions that byte-level models split text with, as scanners
-// written by hand: Go's regexp has no look-ahead. Each splits all of its text.
-// "\s+(?!\S)" is a run of white space less its last character when something
-// else follows. Letters, numbers and white space are those of Go's version of
-// Unicode: characters added to Unicode since may be split otherwise.
+// written by hand: Go's regexp has no look-ahead, and would be slow. Each
+// splits all of its text. "\s+(?!\S)" is a run of white space less its last
+// character when something else follows.
 
 // scanner returns the end of the match that begins at byte i of s, i < len(s).
 type scanner func(s string, i int) int
 
-// regexScanner returns the scanner of a known pattern.
-func regexScanner(pattern string) (scanner, bool) {
-	switch pattern {
-	case `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
-		`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`:
-		return scanGPT2, true
-	case `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:
-		return tiktoken{digits: 3}.scan, true // Llama 3
-	case `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:
-		return tiktoken{digits: 1}.scan, true // Qwen 2 to 3
-	case `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:
-		return tiktoken{digits: 1, marks: true}.scan, true // Qwen 3.5
+// A pattern is a known regular expression. fill writes the ends of as many
+// matches as ends takes, the first of which begins at byte i of s, and returns
+// how many.
+type pattern interface {
+	next(s string, i int) int
+	fill(s string, i int, ends []int) int
+}
+
+// scanners fill by asking for one match at a time.
+func (scan scanner) next(s string, i int) int { return scan(s, i) }
+
+func (scan scanner) fill(s string, i int, ends []int) int {
+	n := 0
+	for ; n < len(ends) && i < len(s); n++ {
+		i = scan(s, i)
+		ends[n] = i
+	}
+	return n
+}
+
+// The known patterns.
+const (
+	patternGPT2     = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+	patternGPT2Fast = `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+	patternLlama3   = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	patternQwen2    = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	patternQwen35   = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+)
+
+// regexScanner returns the scanner of a regular expression.
+func regexScanner(regex string) (pattern, bool) {
+	t := classesOf()
+	switch regex {
+	case patternGPT2, patternGPT2Fast:
+		return &gpt2{classTable: t}, true
+	case patternLlama3:
+		return newTiktoken(t, 3, letters), true
+	case patternQwen2:
+		return newTiktoken(t, 1, letters), true
+	case patternQwen35:
+		return newTiktoken(t, 1, letters|marks), true
 	}
 	return nil, false
 }
 
-// class is what the patterns tell characters apart by.
-type class uint8
-
-const (
-	other class = iota
-	letter
-	digit // \p{N}
-	space // \s
-	mark  // \p{M}
-)
-
-// classAt returns the class and length of the character at byte i.
-func classAt(s string, i int) (class, int) {
-	if b := s[i]; b < utf8.RuneSelf {
-		switch {
-		case 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z':
-			return letter, 1
-		case '0' <= b && b <= '9':
-			return digit, 1
-		case b == ' ' || '\t' <= b && b <= '\r':
-			return space, 1
-		}
-		return other, 1
-	}
-	c, n := utf8.DecodeRuneInString(s[i:])
-	switch {
-	case unicode.IsLetter(c):
-		return letter, n
-	case unicode.IsNumber(c):
-		return digit, n
-	case unicode.IsSpace(c):
-		return space, n
-	case unicode.IsMark(c):
-		return mark, n
-	}
-	return other, n
+// gpt2 is the pattern of GPT-2. With digitsApart text is split at each digit
+// first, as the pre-tokenizer Digits does.
+type gpt2 struct {
+	*classTable
+	digitsApart bool
 }
 
-// run returns the end of the run of characters from i on for which in holds.
-func run(s string, i int, in func(class) bool) int {
-	for i < len(s) {
-		c, n := classAt(s, i)
-		if !in(c) {
-			break
-		}
-		i += n
+func (p *gpt2) fill(s string, i int, ends []int) int {
+	n := 0
+	for ; n < len(ends) && i < len(s); n++ {
+		i = p.next(s, i)
+		ends[n] = i
 	}
-	return i
+	return n
 }
 
-func isLetter(c class) bool { return c == letter }
-func isDigit(c class) bool  { return c == digit }
-func isSpace(c class) bool  { return c == space }
-func isOther(c class) bool  { return c == other || c == mark }
-
-// scanGPT2 is the pattern of GPT-2.
-func scanGPT2(s string, i int) int {
-	if end := contraction(s, i, false); end > i {
-		return end
-	}
+func (p *gpt2) next(s string, i int) int {
 	from := i
-	if s[i] == ' ' && i+1 < len(s) {
-		from++
+	switch s[i] {
+	case ' ':
+		if i+1 < len(s) {
+			from++
+		}
+	case '\'':
+		if end := contraction(s, i, false); end > i {
+			return end
+		}
 	}
-	switch c, _ := classAt(s, from); c {
-	case letter:
-		return run(s, from, isLetter)
-	case digit:
-		return run(s, from, isDigit)
-	case other, mark:
-		return run(s, from, isOther)
+	switch c, n := p.at(s, from); {
+	case letters.has(c):
+		return p.word(s, from+n, letters)
+	case c == digit && p.digitsApart:
+		if from > i {
+			return from
+		}
+		return from + n
+	case c == digit:
+		return p.run(s, from+n, digits)
+	case !spaces.has(c):
+		return p.run(s, from+n, anything&^(letters|digits|spaces))
 	}
-	return spaceRun(s, i)
+	end := p.run(s, i, spaces)
+	if p.digitsApart && end < len(s) {
+		if c, _ := p.at(s, end); c == digit {
+			return end
+		}
+	}
+	return lessLast(s, i, end)
 }
 
-// tiktoken is the family of patterns that began with GPT-4's: digits is how
-// many make a match, marks whether marks count as letters.
+// tiktoken is the family of patterns that began with GPT-4's.
 type tiktoken struct {
-	digits int
-	marks  bool
+	*classTable
+	digits int // how many make a match
+	letter set // what words are made of
+	others set // neither those nor digits nor white space
 }
 
-func (p tiktoken) isLetter(c class) bool { return c == letter || p.marks && c == mark }
-func (p tiktoken) isOther(c class) bool  { return c == other || !p.marks && c == mark }
-
-func (p tiktoken) scan(s string, i int) int {
-	if end := contraction(s, i, true); end > i {
-		return end
-	}
-	c, n := classAt(s, i)
-	if p.isLetter(c) {
-		return run(s, i, p.isLetter)
-	}
-	next := other
-	if i+n < len(s) {
-		next, _ = classAt(s, i+n)
-		if c != digit && s[i] != '\r' && s[i] != '\n' && p.isLetter(next) {
-			return run(s, i+n, p.isLetter)
-		}
-	}
-	if c == digit {
-		return p.number(s, i)
-	}
-	from := i
-	if s[i] == ' ' && i+1 < len(s) && p.isOther(next) {
-		from++
-	}
-	if from > i || p.isOther(c) {
-		end := run(s, from, p.isOther)
-		for end < len(s) && (s[end] == '\r' || s[end] == '\n') {
-			end++
-		}
-		return end
-	}
-	end := run(s, i, isSpace)
-	if line := strings.LastIndexAny(s[i:end], "\r\n"); line >= 0 {
-		return i + line + 1
-	}
-	return spaceRun(s, i)
+func newTiktoken(t *classTable, digitCount int, letter set) *tiktoken {
+	return &tiktoken{t, digitCount, letter, anything &^ (letter | digits | spaces)}
 }
 
-// number returns the end of at most p.digits digits.
-func (p tiktoken) number(s string, i int) int {
-	for range p.digits {
-		if i == len(s) {
-			break
+func (p *tiktoken) fill(s string, i int, ends []int) int {
+	n := 0
+	for ; n < len(ends) && i < len(s); n++ {
+		i = p.next(s, i)
+		ends[n] = i
+	}
+	return n
+}
+
+func (p *tiktoken) next(s string, i int) int {
+	if s[i] == '\'' {
+		if end := contraction(s, i, true); end > i {
+			return end
 		}
-		c, n := classAt(s, i)
+	}
+	c, n := p.at(s, i)
+	switch {
+	case p.letter.has(c):
+		return p.word(s, i+n, p.letter)
+	case c == digit:
+		return p.number(s, i+n, p.digits-1)
+	}
+	if from := i + n; c != newline && from < len(s) {
+		switch d, m := p.at(s, from); {
+		case p.letter.has(d):
+			return p.word(s, from+m, p.letter)
+		case s[i] == ' ' && p.others.has(d):
+			return p.lineEnd(s, p.run(s, from+m, p.others))
+		}
+	}
+	if p.others.has(c) {
+		return p.lineEnd(s, p.run(s, i+n, p.others))
+	}
+	return p.whites(s, i)
+}
+
+// number returns the end of at most count digits.
+func (t *classTable) number(s string, i, count int) int {
+	for ; count > 0 && i < len(s); count-- {
+		c, n := t.at(s, i)
 		if c != digit {
 			break
 		}
@@ -167,9 +168,27 @@ func (p tiktoken) number(s string, i int) int {
 	return i
 }
 
-// spaceRun matches \s+(?!\S)|\s+ at i, where white space is.
-func spaceRun(s string, i int) int {
-	end := run(s, i, isSpace)
+// lineEnd matches [\r\n]*.
+func (t *classTable) lineEnd(s string, i int) int {
+	for i < len(s) && (s[i] == '\r' || s[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// whites matches \s*[\r\n]+|\s+(?!\S)|\s+ at i, where white space is.
+func (t *classTable) whites(s string, i int) int {
+	end := t.run(s, i, spaces)
+	for j := end; j > i; j-- {
+		if s[j-1] == '\r' || s[j-1] == '\n' {
+			return j
+		}
+	}
+	return lessLast(s, i, end)
+}
+
+// lessLast matches \s+(?!\S)|\s+ where the white space from i on ends at end.
+func lessLast(s string, i, end int) int {
 	if end == len(s) {
 		return end
 	}

@@ -19,9 +19,10 @@ type Span struct{ Start, End int }
 
 // Tokenizer holds one loaded tokenizer.
 type Tokenizer struct {
-	model      *bpe
+	model      model
 	normalizer normalizer // nil: none
 	pre        splitter   // nil: none
+	pattern    pattern    // what pre amounts to; nil if that is more
 	post       []wrap
 	decoders   []decoder
 	raw        *matcher // added tokens looked for in the text as given

@@ -154,6 +154,8 @@ func TestSplitAt(t *testing.T) {
 	whole.splitAt = ""
 	text := strings.Repeat("▁the▁▁rain日 ▁", 30)
 	var a, b scratch
+	a.cache.resize(firstSlots)
+	b.cache.resize(firstSlots)
 	tok.model.encode(&a, plain(text))
 	whole.encode(&b, plain(text))
 	if !slices.Equal(a.ids, b.ids) {
