@@ -70,6 +70,7 @@ type compiler struct {
 	more        map[*pipeline.Problem]int
 	blamed      []token.Pos         // places that problems stand at
 	tagged      map[*ast.Field]*tag // fields that -t gave a value
+	stray       bool                // a step stands outside of steps
 	misnamed    map[string]bool     // fields of the pipeline that a misspelt one was meant to be
 	later       []func()            // complaints that only count when there is no other
 	refsChecked bool
@@ -85,6 +86,10 @@ func newCompiler(s *source, lang *language) *compiler {
 }
 
 func (c *compiler) compile(opts Options) error {
+	if len(c.file.Decls) == 0 {
+		c.add(c.start(), `a pipeline file begins with name: "…" and steps: {…}; pipe init writes one`, "the file is empty")
+		return c.done()
+	}
 	c.refuseValues()
 	c.injectTags(opts.Tags)
 	c.rewriteNeeds()

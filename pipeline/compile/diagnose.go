@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,11 @@ func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
 		}
 	}()
 	c.unknownFields(step, "", v, &field{shape: kind})
+	clash := c.misplaced(step, "", v, kind)
 	for _, name := range kind.names() {
+		if clash[name] {
+			continue
+		}
 		f, fv := kind.fields[name], v.LookupPath(cue.MakePath(cue.Str(name)))
 		switch name {
 		case "kind":
@@ -77,8 +82,17 @@ func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
 	}
 }
 
-// of names a field in a message.
+// of names a field in a message; the elements of lists are counted from 0.
 func of(step, path string) string {
+	parts := strings.Split(path, ".")
+	path = parts[0]
+	for _, p := range parts[1:] {
+		if _, err := strconv.ParseUint(p, 10, 32); err == nil {
+			path += "[" + p + "]"
+		} else {
+			path += "." + p
+		}
+	}
 	if step == "" {
 		return path
 	}
@@ -170,11 +184,21 @@ func (c *compiler) enclosing(step, path string) token.Pos {
 
 // diagnoseStruct looks into a struct that the user wrote as one.
 func (c *compiler) diagnoseStruct(step, path string, v cue.Value, f *field, us []conjunct) {
+	before := len(c.problems)
+	defer func() {
+		if len(c.problems) == before && v.Validate(cue.Concrete(true)) != nil {
+			c.diagnoseParts(step, path, f.shape, us)
+		}
+	}()
 	c.unknownFields(step, path, v, f)
+	clash := c.misplaced(step, path, v, f.shape)
 	if f.one {
 		c.exactlyOne(step, path, v, f, us)
 	}
 	for _, name := range f.shape.names() {
+		if clash[name] {
+			continue
+		}
 		c.diagnose(step, join(path, name), v.LookupPath(cue.MakePath(cue.Str(name))), f.shape.fields[name])
 	}
 	if f.shape.each == nil {
@@ -224,6 +248,9 @@ func (c *compiler) diagnoseList(step, path string, v cue.Value, f *field, us []c
 		}
 	}
 	if len(c.problems) == before && v.Validate(cue.Concrete(true)) != nil {
+		c.diagnoseElements(step, path, f, us[0])
+	}
+	if len(c.problems) == before && v.Validate(cue.Concrete(true)) != nil {
 		low, high := listLen(f)
 		switch {
 		case n == 0:
@@ -249,12 +276,13 @@ func (c *compiler) unknownFields(step, path string, v cue.Value, f *field) {
 	}
 	for it.Next() {
 		name := it.Selector().Unquoted()
-		if f.shape.at(name) != nil {
-			continue
-		}
 		pos := c.labelPos(it.Value())
 		if p := c.places[step]; p != nil && p.fields[join(path, name)] != nil {
 			pos = p.fields[join(path, name)].Label.Pos()
+		}
+		if f.shape.at(name) != nil {
+			c.misnamedKey(step, path, name, pos, f.shape)
+			continue
 		}
 		if !pos.IsValid() {
 			continue
@@ -272,8 +300,19 @@ func (c *compiler) otherField(step, path, name string, sh *shape) string {
 	if kind == nil {
 		return ""
 	}
-	if other := findField(kind, "", name, 0); other != "" {
+	if other := findField(kind, "", name, 0); other != "" && (path == "" || !strings.Contains(other, ".") || strings.HasPrefix(other, path+".")) {
 		return "did you mean " + strconv.Quote(other) + "?"
+	}
+	if path == "" {
+		var kinds []string
+		for _, k := range c.lang.kindNames() {
+			if c.lang.kinds[k].fields[name] != nil {
+				kinds = append(kinds, k)
+			}
+		}
+		if len(kinds) > 0 {
+			return "it is a field of " + list(kinds, "and")
+		}
 	}
 	return choose("field", name, userFields(sh))
 }
@@ -332,8 +371,11 @@ func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field)
 		ws = c.lang.wants(f)
 	}
 	msg, hint := complain(ws, given[0].value)
+	if _, written := given[0].expr().(*ast.BasicLit); !written && strings.HasPrefix(hint, "write it without quotes") {
+		hint = ""
+	}
 	if hint == "" {
-		hint = shapeHint(path, f, given[0].value)
+		hint = c.shapeHint(path, f, given[0].value)
 	}
 	src, _ := given[0].src.(*ast.Field)
 	if h := c.tagHint(src, ws); h != "" {
@@ -344,17 +386,33 @@ func (c *compiler) leaf(step, path string, v cue.Value, us []conjunct, f *field)
 
 // shapeHint shows how a struct or list is written for which something else is
 // given.
-func shapeHint(path string, f *field, got cue.Value) string {
+func (c *compiler) shapeHint(path string, f *field, got cue.Value) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
-	if f != nil && f.shape == nil && f.elem != nil && got.Kind() == cue.StringKind {
+	if f != nil && f.shape == nil && f.elem != nil && got.Kind() == cue.StringKind && (name == "command" || fits(c.lang.wants(f.elem), got)) {
 		return "write " + name + ": [" + quotedWords(name, got) + "]"
 	}
-	if f == nil || f.shape == nil || len(f.shape.fields) == 0 || got.Kind() == cue.StructKind {
+	if f == nil || f.shape == nil || got.Kind() == cue.StructKind {
 		return ""
 	}
 	names := f.shape.names()
-	if sub := f.shape.fields[names[0]]; len(names) == 1 && got.Kind() == cue.StringKind && len(sub.exprs) > 0 && isStringSchema(sub) {
-		return "write " + name + ": " + names[0] + ": " + show(got)
+	if len(names) == 0 {
+		if f.shape.each != nil {
+			return "write " + name + ": {NAME: …}"
+		}
+		return ""
+	}
+	ws := c.lang.wants(f)
+	if sub := f.shape.fields[names[0]]; len(names) == 1 && len(sub.exprs) > 0 {
+		text, _ := got.String()
+		if share, ok := percent(c.lang.wants(sub), text); ok {
+			return "write " + name + ": " + names[0] + ": " + share
+		}
+		if fits(c.lang.wants(sub), got) && !slices.ContainsFunc(ws, func(w want) bool { return w.isText }) {
+			return "write " + name + ": " + names[0] + ": " + show(got)
+		}
+	}
+	if len(ws) > 1 {
+		return ""
 	}
 	return "write " + name + ": {…} with " + list(names, "or")
 }
@@ -398,7 +456,7 @@ func (c *compiler) wrongValue(step, path string, u conjunct, f *field, err error
 	}
 	if strings.HasSuffix(strings.TrimSpace(err.Error()), "field not allowed") {
 		c.later = append(c.later, func() {
-			c.add(u.label(), "", "%s cannot be given beside the other parameters of the step", of(step, path))
+			c.add(u.label(), "", "%s is not allowed here", of(step, path))
 		})
 		return
 	}
@@ -455,7 +513,11 @@ func (c *compiler) twoValues(step, path string, a, b conjunct) {
 			"%s is given two values by the same line, %s and %s", of(step, path), show(a.value), show(b.value))
 		return
 	}
-	c.add(b.pos(), "", "%s is %s here but %s at %s", of(step, path), show(b.value), show(a.value), c.pos(a.pos()))
+	hint := ""
+	if p := c.places[step]; p != nil && p.again.IsValid() {
+		hint = fmt.Sprintf("there are two steps %s, at %s and at %s: give one of them another name", step, c.pos(p.label), c.pos(p.again))
+	}
+	c.add(b.pos(), hint, "%s is %s here but %s at %s", of(step, path), show(b.value), show(a.value), c.pos(a.pos()))
 }
 
 func isStruct(us []conjunct) bool {

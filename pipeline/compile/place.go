@@ -14,6 +14,7 @@ import (
 // blind to what comprehensions and other packages make.
 type place struct {
 	label  token.Pos
+	again  token.Pos             // where a second struct of the same name stands
 	fields map[string]*ast.Field // by dotted path
 	refs   []string              // paths whose values stand elsewhere; "" is the step itself
 }
@@ -65,6 +66,10 @@ func findSteps(places map[string]*place, x ast.Expr) {
 		if p == nil {
 			p = &place{label: d.Label.Pos(), fields: map[string]*ast.Field{}}
 			places[name] = p
+		} else if _, ok := d.Value.(*ast.StructLit); ok && !d.Value.(*ast.StructLit).Lbrace.IsValid() {
+			// steps: a: x: 1, then steps: a: y: 2 is one step
+		} else if ok {
+			p.again = d.Label.Pos()
 		}
 		p.read("", d.Value, 0)
 	}

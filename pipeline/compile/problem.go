@@ -63,6 +63,11 @@ func (s *source) pos(p token.Pos) pipeline.Pos {
 	return pipeline.Pos{File: s.display(p.Filename()), Line: p.Line(), Col: p.Column()}
 }
 
+// start is the beginning of the pipeline file.
+func (s *source) start() token.Pos {
+	return token.NewFile(s.abs, -1, len(s.src)+1).Pos(0, token.NoRelPos)
+}
+
 // display names a file as seen from where the user named the pipeline file.
 func (s *source) display(name string) string {
 	if name == s.abs {

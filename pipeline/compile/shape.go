@@ -22,6 +22,7 @@ import (
 type shape struct {
 	fields map[string]*field
 	each   *field // of fields beyond those: the value of a pattern
+	key    *field // their names: the pattern
 	open   bool   // any further field is allowed
 	order  []*field
 }
@@ -37,9 +38,10 @@ type field struct {
 	exprs    []ast.Expr
 	doc      string
 
-	shape *shape // when it can be a struct
-	elem  *field // when it can be a list
-	mixed bool   // something beneath is marked @nokey() or @path()
+	when  []condition // beside which other parameters there is the field; none: always
+	shape *shape      // when it can be a struct
+	elem  *field      // when it can be a list
+	mixed bool        // something beneath is marked @nokey() or @path()
 }
 
 // A language is the schema in the form that this package reads it: the kinds
@@ -153,10 +155,12 @@ func (l *language) readDecl(s *shape, d ast.Decl, maybe bool, depth int) {
 		l.read(s, d.Expr, maybe, depth)
 	case *ast.Comprehension:
 		l.read(s, d.Value, true, depth)
+		s.noteCondition(d)
 	case *ast.Ellipsis:
 		s.open = true
 	case *ast.Field:
-		if _, ok := d.Label.(*ast.ListLit); ok {
+		if label, ok := d.Label.(*ast.ListLit); ok {
+			s.readKey(label)
 			if s.each == nil {
 				s.each = &field{optional: true}
 			}
@@ -183,6 +187,18 @@ func (l *language) readDecl(s *shape, d ast.Decl, maybe bool, depth int) {
 		f.optional = f.optional && optional
 		l.readField(f, d, depth)
 	}
+}
+
+// readKey notes the pattern that the names of further fields match.
+func (s *shape) readKey(label *ast.ListLit) {
+	if len(label.Elts) != 1 {
+		return
+	}
+	x := label.Elts[0]
+	if a, ok := x.(*ast.Alias); ok {
+		x = a.Expr
+	}
+	s.key = &field{exprs: []ast.Expr{x}}
 }
 
 func (l *language) readField(f *field, d *ast.Field, depth int) {

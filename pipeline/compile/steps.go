@@ -7,7 +7,6 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
 )
@@ -20,7 +19,7 @@ func (c *compiler) readName() string {
 		if len(c.userConjuncts(v)) > 0 {
 			c.diagnose("", "name", v, c.lang.pipeline.fields["name"])
 		} else if !c.misnamed["name"] {
-			c.add(token.NoPos, `for example name: "support-bot"`, "the pipeline has no name")
+			c.add(c.start(), `for example name: "support-bot"`, "the pipeline has no name")
 		}
 	}
 	return name
@@ -55,8 +54,8 @@ func (c *compiler) readSteps() {
 		c.steps[name] = it.Value()
 		c.names = append(c.names, name)
 	}
-	if len(c.names) == 0 && !c.misnamed["steps"] && v.Err() == nil {
-		pos := token.NoPos
+	if len(c.names) == 0 && !c.misnamed["steps"] && !c.stray && v.Err() == nil {
+		pos := c.start()
 		if f := topField(c.file, "steps"); f != nil {
 			pos = f.Pos()
 		}
@@ -93,6 +92,11 @@ func (c *compiler) checkRoot() {
 		meant := Nearest(name, c.lang.pipeline.names())
 		hint := suggest(name, c.lang.pipeline.names())
 		c.misnamed[meant] = true
+		if c.lang.kinds[c.kindOf(it.Value())] != nil {
+			c.stray, hint = true, "steps stand in steps: {"+name+": {…}}"
+		} else if f := topField(c.file, name); hint == "" && f != nil && f.Label.Pos().Column() > 1 {
+			hint = "indenting a line does not put it into the field above: braces do, as in steps: {NAME: {…}}"
+		}
 		if hint == "" {
 			hint = "a pipeline has only name and steps; for values of your own write let " + ident(name) +
 				" = …, or a name that begins with _ or #"

@@ -66,7 +66,7 @@ func (l *language) alternatives(x ast.Expr, depth int) []want {
 			return ws
 		}
 	case *ast.Ident:
-		if phrase := definitionPhrases[x.Name]; phrase == "" && len(l.defs[x.Name]) > 0 {
+		if phrase := definitionPhrases[x.Name]; phrase == "" && x.Name != "#Int" && len(l.defs[x.Name]) > 0 {
 			return l.alternatives(l.defs[x.Name][0], depth+1)
 		}
 	}
@@ -108,7 +108,7 @@ func (l *language) narrow(w *want, x ast.Expr, depth int) {
 			}
 		}
 	case *ast.ListLit:
-		w.kind = cue.ListKind
+		w.kind, w.phrase = cue.ListKind, l.listPhrase(x, depth)
 	case *ast.BasicLit:
 		w.literal = x.Value
 		switch x.Kind {
@@ -150,6 +150,30 @@ func (l *language) narrowIdent(w *want, x *ast.Ident, depth int) {
 			l.narrow(w, def, depth+1)
 		}
 	}
+}
+
+// listPhrase says what a list of the schema holds.
+func (l *language) listPhrase(x *ast.ListLit, depth int) string {
+	if len(x.Elts) == 0 || depth > maxDepth {
+		return "a list"
+	}
+	first := x.Elts[0]
+	if rest, ok := first.(*ast.Ellipsis); ok {
+		first = rest.Type
+	}
+	kind := cue.Kind(0)
+	for _, w := range l.alternatives(first, depth+1) {
+		if kind |= w.kind; w.isText || w.phrase != "" {
+			return "a list"
+		}
+	}
+	switch kind {
+	case cue.StringKind:
+		return "a list of strings"
+	case cue.NumberKind:
+		return "a list of numbers"
+	}
+	return "a list"
 }
 
 // bound notes a bound such as >=1, !="" or =~"^a".
@@ -214,6 +238,10 @@ func patternPhrase(re string) string {
 		return `be a repository such as "owner/name"`
 	case "^[0-9][A-Za-z0-9.+!_-]*$":
 		return `be one exact version such as "1.2.3"`
+	case "^[A-Za-z0-9_.]+$":
+		return `be the name of a layer such as "q_proj" or "self_attn.q_proj"`
+	case "^[A-Za-z0-9][A-Za-z0-9._-]*$", "^(@[a-z0-9._-]+/)?[a-z0-9][a-z0-9._-]*$":
+		return "be the name of a package"
 	case "^[^/\\x00]+$":
 		return "be a file name without '/'"
 	}
@@ -245,12 +273,6 @@ func (l *language) hasDefault(f *field) bool {
 		}
 	}
 	return false
-}
-
-// isStringSchema reports whether f is nothing but a string.
-func isStringSchema(f *field) bool {
-	ws := (&language{}).wants(f)
-	return len(ws) == 1 && ws[0].kind == cue.StringKind
 }
 
 // listLen returns how many elements the lists of f have; high is -1 when any
@@ -366,6 +388,8 @@ func complain(ws []want, got cue.Value) (msg, hint string) {
 	if len(same) == 1 && same[0].literal == "" && same[0].phrase == "" {
 		w := same[0]
 		switch {
+		case w.whole && got.Kind() == cue.FloatKind && len(nouns) > 1:
+			return "must be " + list(nouns, "or") + tail, ""
 		case w.whole && got.Kind() == cue.FloatKind:
 			return "must be a whole number" + tail, ""
 		case w.bounds() != "":
@@ -391,10 +415,33 @@ func complain(ws []want, got cue.Value) (msg, hint string) {
 	if kind == cue.StringKind && hint == "" && unquoted(ws, text) {
 		hint = "write it without quotes: " + text
 	}
+	if hint == "" && (kind == cue.NumberKind || kind == cue.BoolKind) && slices.ContainsFunc(ws, func(w want) bool {
+		return w.kind == cue.StringKind && !w.isText && w.phrase == "" && len(w.patterns) == 0
+	}) {
+		hint = "text stands in quotes: " + strconv.Quote(show(got))
+	}
+	if share, ok := percent(ws, text); ok && hint == "" {
+		hint = "write " + share
+	}
 	if len(texts) == len(nouns) && len(nouns) > 1 {
 		return "must be one of " + list(nouns, "or") + tail, hint
 	}
 	return "must be " + list(nouns, "or") + tail, hint
+}
+
+// percent returns text such as "10%" as the share that a number is wanted for.
+func percent(ws []want, text string) (string, bool) {
+	n, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	x, err := strconv.ParseFloat(strings.TrimSpace(n), 64)
+	if !isPercent || err != nil {
+		return "", false
+	}
+	for _, w := range ws {
+		if hi, err := strconv.ParseFloat(w.hi, 64); w.kind == cue.NumberKind && !w.whole && err == nil && hi < 100 && x/100 <= hi {
+			return strconv.FormatFloat(x/100, 'g', 6, 64), true
+		}
+	}
+	return "", false
 }
 
 // unquoted reports whether text, without its quotes, is of a wanted type.

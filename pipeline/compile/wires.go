@@ -32,6 +32,12 @@ func (c *compiler) diagnoseInputs(step string, v cue.Value, f *field) {
 	if f.shape == nil {
 		return
 	}
+	if len(us) > 0 {
+		if _, ok := us[0].expr().(*ast.ListLit); ok {
+			c.add(us[0].pos(), "write in: {"+firstInput(f)+": steps.NAME.out.OUTPUT}", "in of step %s must name its inputs, got a list", step)
+			return
+		}
+	}
 	meant := map[string]bool{}
 	for it := arcs(v); it.Next(); {
 		name := it.Selector().Unquoted()
@@ -39,6 +45,9 @@ func (c *compiler) diagnoseInputs(step string, v cue.Value, f *field) {
 			continue
 		}
 		if f.shape.each != nil {
+			if c.misnamedKey(step, "in", name, c.inputPos(step, name, it.Value()), f.shape) {
+				continue
+			}
 			c.diagnoseInput(step, name, it.Value(), f.shape.each)
 			continue
 		}

@@ -3,7 +3,9 @@ package compile
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -27,6 +29,7 @@ func (c *compiler) reportAt(pos token.Pos, prefix string, err error) {
 				break
 			}
 		}
+		at = c.assignment(at)
 		if seen[at] {
 			continue // alternatives of one disjunction
 		}
@@ -42,19 +45,32 @@ func (c *compiler) reportAt(pos token.Pos, prefix string, err error) {
 func worthSaying(all []errors.Error) []errors.Error {
 	unclosed := map[int]bool{}
 	unknown := false
+	brackets, misspelt, encoding := 0, "", 0
 	for _, e := range all {
 		msg := e.Error()
 		if strings.Contains(msg, "string literal not terminated") {
 			unclosed[e.Position().Line()] = true
 		}
 		unknown = unknown || strings.Contains(msg, "reference \"")
+		if m := builtinPackage().FindStringSubmatch(msg); m != nil {
+			misspelt = Nearest(m[1], libraryPackages())
+		}
 	}
 	var out []errors.Error
 	for _, e := range all {
 		msg := e.Error()
 		follows := unclosed[e.Position().Line()] && !strings.Contains(msg, "string literal not terminated") ||
-			len(all) > 1 && strings.Contains(msg, "found 'EOF'") ||
-			unknown && strings.Contains(msg, "unreferenced alias or let")
+			len(all) > 1 && (strings.Contains(msg, "found 'EOF'") || strings.Contains(msg, "empty disjunction")) ||
+			unknown && strings.Contains(msg, "unreferenced alias or let") ||
+			misspelt != "" && strings.Contains(msg, `reference "`+path.Base(misspelt)+`" not found`)
+		switch { // once said, the rest of the file follows from them
+		case strings.Contains(msg, "missing ','") && strings.Contains(msg, "in list literal"):
+			brackets++
+			follows = follows || brackets > 1
+		case strings.Contains(msg, "illegal UTF-8") || strings.Contains(msg, "illegal character"):
+			encoding++
+			follows = follows || encoding > 1
+		}
 		if !follows {
 			out = append(out, e)
 		}
@@ -82,7 +98,10 @@ func (c *compiler) words(e errors.Error) (msg, hint string) {
 		}
 		hint := c.lineHint(e)
 		if hint == "" {
-			hint = c.hint(t, m)
+			hint = c.hint(e, t, m)
+		}
+		if b := builtinPackage().FindStringSubmatch(msg); b != nil {
+			hint = suggest(b[1], libraryPackages())
 		}
 		return t.match.ReplaceAllString(msg, t.msg), hint
 	}
@@ -135,8 +154,30 @@ func (c *compiler) lineHint(e errors.Error) string {
 	if n < 0 || n >= len(lines) {
 		return ""
 	}
+	line := bytes.TrimSpace(lines[n])
+	switch {
+	case bytes.HasPrefix(line, []byte("# ")):
+		return "a comment begins with //"
+	case bytes.HasPrefix(line, []byte("- ")):
+		return `this is written as YAML has it; here steps have names: steps: {NAME: {kind: "…", …}}`
+	case bytes.HasPrefix(line, []byte("import ")):
+		return "imports stand above all fields"
+	case bytes.HasPrefix(line, []byte("for ")) && bytes.HasSuffix(line, []byte(":")):
+		return "what a for makes stands in braces: for x in list {…}"
+	}
+	if at := e.Position().Offset(); at >= 0 && at < len(c.src) {
+		switch b := c.src[at]; {
+		case b == ';':
+			return "leave out the ;"
+		case b == '}' && strings.Contains(e.Error(), "list"):
+			return "a ] is missing before this }"
+		}
+	}
 	if m := dashed().FindSubmatch(lines[n]); m != nil {
 		return `a name with a dash stands in quotes: "` + string(m[1]) + `"`
+	}
+	if at := c.assignment(e.Position()); at != e.Position() {
+		n = at.Line() - 1
 	}
 	if m := assigned().FindSubmatch(lines[n]); m != nil {
 		return "a field has a colon between name and value: " + string(m[1]) + ": …"
@@ -144,13 +185,79 @@ func (c *compiler) lineHint(e errors.Error) string {
 	return ""
 }
 
-func (c *compiler) hint(t translation, m []string) string {
+// builtinPackage is how the loader says that CUE's library lacks a package.
+var builtinPackage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`builtin package "(.*)" undefined`)
+})
+
+// libraryPackages are the packages of CUE's library that pipelines may use.
+func libraryPackages() []string {
+	return []string{
+		"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
+		"list", "math", "path", "regexp", "strconv", "strings", "struct", "text/template", "time",
+	}
+}
+
+// isComputed reports whether pos stands in an interpolation, a comprehension's
+// clause or in front of a dot: where a name is meant, not text.
+func (c *compiler) isComputed(pos token.Pos) bool {
+	found := false
+	within := func(x ast.Node) bool {
+		return x != nil && x.Pos().Offset() <= pos.Offset() && pos.Offset() < x.End().Offset()
+	}
+	ast.Walk(c.file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Interpolation:
+			found = found || within(n)
+		case *ast.ForClause:
+			found = found || within(n.Source)
+		case *ast.IfClause:
+			found = found || within(n.Condition)
+		case *ast.SelectorExpr:
+			found = found || within(n.X)
+		case *ast.CallExpr:
+			found = found || within(n.Fun)
+		case *ast.BinaryExpr:
+			found = found || within(n)
+		}
+		return !found
+	}, nil)
+	return found
+}
+
+// assignment returns the place of a line such as x = "y" when the parser, which
+// reads that as the beginning of a field, only stumbles over the line below.
+func (c *compiler) assignment(at token.Pos) token.Pos {
+	if c.file != nil || !at.IsValid() || at.Column() != 1 || at.Offset() > len(c.src) {
+		return at
+	}
+	above := bytes.TrimRight(c.src[:at.Offset()], " \t\r\n")
+	begin := bytes.LastIndexByte(above, '\n') + 1
+	m := assigned().FindIndex(above[begin:])
+	if m == nil || len(bytes.TrimSpace(above[begin:begin+m[0]])) > 0 {
+		return at
+	}
+	file := token.NewFile(c.abs, -1, len(c.src)+1)
+	file.SetLinesForContent(c.src)
+	return file.Pos(begin+m[0], token.NoRelPos)
+}
+
+func (c *compiler) hint(e errors.Error, t translation, m []string) string {
 	if t.names && c.file != nil {
 		if cue := map[string]string{"True": "true", "False": "false", "None": "null"}[m[1]]; cue != "" {
 			return "write " + cue
 		}
+		if slices.Contains(libraryPackages(), m[1]) {
+			return `write import "` + m[1] + `" at the top of the file`
+		}
+		if m[1] == "range" {
+			return `import "list" and write list.Range(0, 3, 1)`
+		}
 		if hint := suggest(m[1], scope(c.file)); hint != "" {
 			return hint
+		}
+		if e != nil && c.isComputed(e.Position()) {
+			return "define it above: let " + m[1] + " = …"
 		}
 	}
 	for i := 1; i < len(m); i++ {
@@ -199,6 +306,21 @@ var translations = sync.OnceValue(func() []translation {
 		{match: regexp.MustCompile(`^imported and not used: (.*)$`), msg: `the import $1 is not used`, hint: `remove it`},
 		{match: regexp.MustCompile(`^unreferenced alias or let clause (.*)$`), msg: `$1 is defined but not used`, hint: `remove it, or use it`},
 		{match: regexp.MustCompile(`^field not allowed$`), msg: `it is made from a definition that takes no other fields than its own`, hint: `a name that begins with # is closed to the fields of the kind: begin it with _, or end it with ...`},
+		{match: regexp.MustCompile(`^cannot range over (.*) \(found (.*), want list or struct\)$`), msg: `for goes over a list or a struct, not over $1`},
+		{match: regexp.MustCompile(`^cannot call non-function (\S+) \(type _\|_\)$`), msg: `there is no function $1`},
+		{match: regexp.MustCompile(`^cannot use (.*) \(type .*\) as (\S+) in argument (\d+) to (\S+)$`), msg: `argument $3 of $4 must be a $2, got $1`},
+		{match: regexp.MustCompile(`^(too many|not enough) arguments in call to (\S+) \(have (\d+), want (\d+)\)$`), msg: `$1 arguments for $2: it takes $4, got $3`},
+		{match: regexp.MustCompile(`^expected 'EOF', found '?([^']*)'?$`), msg: `there is a $1 too many`, hint: `every { has one }, every [ one ]`},
+		{match: regexp.MustCompile(`^expected '?([^' ]*)'?, found '?([^']*)'?$`), msg: `a $1 is missing before $2`},
+		{match: regexp.MustCompile(`^illegal UTF-8 encoding$`), msg: `the file is not UTF-8 text`, hint: `save it as UTF-8`},
+		{match: regexp.MustCompile(`^illegal character NUL$`), msg: `the file holds a byte that is no text (0)`, hint: `save it as UTF-8`},
+		{match: regexp.MustCompile(`^illegal character U\+20(?:1[89A-F]) '(.*)'$`), msg: `$1 is no plain quote`, hint: `text stands between two "`},
+		{match: regexp.MustCompile(`^illegal character U\+[0-9A-F]+ '(.*)'$`), msg: `$1 means nothing here`},
+		{match: regexp.MustCompile(`^conflicting values (.*) and (.*) \(mismatched types (.*) and (.*)\)$`), msg: `$1 and $2 are given for one field, but one is $3, the other $4`},
+		{match: regexp.MustCompile(`^conflicting values (.*) and (.*)$`), msg: `$1 and $2 are given for one field`},
+		{match: regexp.MustCompile(`^incomplete value (.*)$`), msg: `there is no value, only the constraint $1`, hint: `give it a value`},
+		{match: regexp.MustCompile(`^invalid value (.*) \(out of bound (.*)\)$`), msg: `$1 is out of bounds: it must be $2`},
+		{match: regexp.MustCompile(`^(?:\d+ errors in )?empty disjunction.*$`), msg: `the value is none of those that are allowed`},
 		{match: regexp.MustCompile(`^structural cycle$`), msg: `a value that contains itself`},
 		{match: regexp.MustCompile(`^cycle error$`), msg: `a value that is defined by itself`},
 		{match: regexp.MustCompile(`^builtin package "(.*)" undefined$`), msg: `there is no package "$1" in CUE's library`},
