@@ -24,8 +24,9 @@ func digest(t *Tokenizer, file *tokenizerFile) string {
 		field(h, pair[0])
 		field(h, pair[1])
 	}
-	m := t.model
-	field(h, fmt.Sprintf("byteLevel %t byteFallback %t fuseUnk %t ignoreMerges %t unk %d", m.byteLevel, m.byteFallback, m.fuseUnk, m.ignoreMerges, m.unk))
+	for _, s := range file.Model.settings {
+		field(h, s)
+	}
 	for _, a := range file.AddedTokens {
 		field(h, fmt.Sprintf("%+v", a))
 	}

@@ -88,7 +88,7 @@ func (t *Tokenizer) encodePlain(s *scratch, part text) {
 	if p := t.pattern; p != nil && !s.track {
 		for i := 0; i < len(part.s); {
 			n := p.fill(part.s, i, s.ends[:])
-			t.model.words(s, part.s, i, s.ends[:n])
+			t.bpe.words(s, part.s, i, s.ends[:n])
 			i = s.ends[n-1]
 		}
 		return
@@ -129,9 +129,13 @@ func (t *Tokenizer) wrapIDs(ids []int32) []int32 {
 	return ids
 }
 
-// setPattern finds the one pattern that the pre-tokenizer amounts to, if there
-// is one.
+// setPattern finds the one pattern that the pre-tokenizer of a BPE model
+// amounts to, if there is one.
 func (t *Tokenizer) setPattern() {
+	var ok bool
+	if t.bpe, ok = t.model.(*bpe); !ok || t.pre == nil {
+		return
+	}
 	all, ok := t.pre.(splitters)
 	if !ok {
 		all = splitters{t.pre}

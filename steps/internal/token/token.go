@@ -23,6 +23,7 @@ type Tokenizer struct {
 	normalizer normalizer // nil: none
 	pre        splitter   // nil: none
 	pattern    pattern    // what pre amounts to; nil if that is more
+	bpe        *bpe       // model, if it is one
 	post       []wrap
 	decoders   []decoder
 	raw        *matcher // added tokens looked for in the text as given
