@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/gguf"
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
@@ -153,7 +154,7 @@ func checkObject(dir, name string) error {
 		return fmt.Errorf("%s is larger than %d bytes", name, maxConfig)
 	}
 	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil {
+	if err := jsonfile.Decode(raw, &object); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if object == nil {

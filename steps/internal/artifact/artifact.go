@@ -15,6 +15,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // File is the name of the provenance file at the root of an artifact.
@@ -127,7 +129,7 @@ func Read(dir string) (Provenance, error) {
 		return Provenance{}, fmt.Errorf("%s is larger than %d bytes", File, maxProvenance)
 	}
 	var p Provenance
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := jsonfile.Decode(raw, &p); err != nil {
 		return Provenance{}, fmt.Errorf("%s: %w", File, err)
 	}
 	if p.Schema < 1 || p.Schema > Schema {

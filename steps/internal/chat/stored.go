@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // maxConfig bounds tokenizer_config.json, in bytes.
@@ -31,7 +33,7 @@ func storedTemplate(dir string) (string, error) {
 	var config struct {
 		Template json.RawMessage `json:"chat_template"`
 	}
-	if err := json.Unmarshal(data, &config); err != nil {
+	if err := jsonfile.Decode(data, &config); err != nil {
 		return "", fmt.Errorf("tokenizer_config.json: %w", err)
 	}
 	if len(config.Template) == 0 || string(config.Template) == "null" {

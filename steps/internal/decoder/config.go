@@ -17,6 +17,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
@@ -144,7 +145,7 @@ func ReadConfigFS(files fs.FS) (Config, error) {
 	var gen struct {
 		EOS json.RawMessage `json:"eos_token_id"`
 	}
-	if err := json.Unmarshal(raw, &gen); err != nil {
+	if err := jsonfile.Decode(raw, &gen); err != nil {
 		return Config{}, fmt.Errorf("generation_config.json: %w", err)
 	}
 	stop, err := idList(gen.EOS, c.VocabSize)
@@ -162,7 +163,7 @@ func ParseConfig(raw []byte) (Config, error) {
 		return Config{}, err
 	}
 	r := f.defaults
-	if err := json.Unmarshal(raw, &r); err != nil {
+	if err := jsonfile.Decode(raw, &r); err != nil {
 		return Config{}, err
 	}
 	if err := r.refuse(); err != nil {

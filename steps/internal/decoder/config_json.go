@@ -134,7 +134,7 @@ func idList(raw json.RawMessage, vocab int) ([]int32, error) {
 	if err := json.Unmarshal(raw, &many); err != nil {
 		var one int64
 		if err := json.Unmarshal(raw, &one); err != nil {
-			return nil, fmt.Errorf("want an id or a list of ids")
+			return nil, fmt.Errorf("%.40s is neither an id nor a list of ids", raw)
 		}
 		many = []int64{one}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // defaultTheta is the base of rotary frequencies where a file names none.
@@ -54,7 +56,7 @@ func (c *Config) setRope(name string, raw json.RawMessage) error {
 }
 
 func parseRope(name string, raw json.RawMessage) (p rawRope, err error) {
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := jsonfile.Decode(raw, &p); err != nil {
 		return p, fmt.Errorf("%s: %w", name, err)
 	}
 	if p.Kind == "" {

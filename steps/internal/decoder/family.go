@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 	"github.com/pipe-run/pipe/steps/internal/quant"
 )
 
@@ -74,7 +75,7 @@ type outline struct {
 // describes the decoder.
 func recognize(raw []byte) (family, []byte, error) {
 	var o outline
-	if err := json.Unmarshal(raw, &o); err != nil {
+	if err := jsonfile.Decode(raw, &o); err != nil {
 		return family{}, nil, err
 	}
 	if err := o.refuse(); err != nil {

@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // Files of an adapter directory.
@@ -115,7 +117,7 @@ func ReadConfig(dir string) (Config, error) {
 // ParseConfig reads the bytes of an adapter_config.json.
 func ParseConfig(text []byte) (Config, error) {
 	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(text, &keys); err != nil {
+	if err := jsonfile.Decode(text, &keys); err != nil {
 		return Config{}, err
 	}
 	for _, k := range refusedKeys() {
@@ -124,7 +126,7 @@ func ParseConfig(text []byte) (Config, error) {
 		}
 	}
 	var raw rawConfig
-	if err := json.Unmarshal(text, &raw); err != nil {
+	if err := jsonfile.Decode(text, &raw); err != nil {
 		return Config{}, err
 	}
 	if err := raw.refuse(); err != nil {

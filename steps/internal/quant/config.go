@@ -3,6 +3,8 @@ package quant
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // Config is the quantization_config that tells transformers how the linears of
@@ -73,7 +75,7 @@ func CheckConfig(raw json.RawMessage) error {
 		return nil
 	}
 	var s storedAs
-	if err := json.Unmarshal(raw, &s); err != nil {
+	if err := jsonfile.Decode(raw, &s); err != nil {
 		return fmt.Errorf("quantization_config: %w", err)
 	}
 	switch s.Method {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // Bounds on what a model's folder may hold; the largest tokenizers known are
@@ -277,7 +279,7 @@ func readJSON(dir, name string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := jsonfile.Decode(data, v); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/jsonfile"
 )
 
 // Bounds of an index: real ones have at most a few megabytes and a few hundred shards.
@@ -37,7 +38,7 @@ func readIndex(path string) (*index, error) {
 		return nil, fmt.Errorf("reading %s: more than %d bytes", path, maxIndex)
 	}
 	var x index
-	if err := json.Unmarshal(raw, &x); err != nil {
+	if err := jsonfile.Decode(raw, &x); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if err := x.check(); err != nil {
