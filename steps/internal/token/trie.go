@@ -1,118 +1,168 @@
 package token
 
-import "math/rand/v2"
+import "slices"
 
-// trie finds the longest token that a text begins with. A node that is a token
-// has the token's id, other nodes have ids past all tokens.
+// trie finds the longest token that a text begins with. It is a double array:
+// the node after byte b of a node is at base+b of its cell, if the check there
+// is the node.
 type trie struct {
-	tokens int32 // nodes below are tokens
-	nodes  int32 // how many ids of nodes are taken
-	first  [256]int32
-	edges  []uint64 // node, byte and child (24, 8 and 32 bits) by hash; half full at most
-	count  int
-	shift  uint
-	seed   uint64 // so that no file can be made to collide
+	cells []cell
+	ids   []int32 // of the tokens that end at a cell
 }
+
+// cell is a node. base is twice what is added to a byte, plus one if a token
+// ends here; check is the node before, or free.
+type cell struct{ base, check int32 }
 
 const (
-	noNode   = -1
-	noEdge   = ^uint64(0)
-	maxNodes = 1<<24 - 1
+	free     = -1
+	root     = 256     // cells before are never a node, so that base 0 has no children
+	maxCells = 1 << 26 // far more than real vocabularies need
 )
 
-func newTrie(tokens int) *trie {
-	t := &trie{tokens: int32(tokens), nodes: int32(tokens), seed: rand.Uint64()}
-	for b := range t.first {
-		t.first[b] = noNode
-	}
-	t.resize(12)
-	return t
+// trieToken is a piece and its id.
+type trieToken struct {
+	piece string
+	id    int32
 }
 
-// resize makes room for half of 1<<log edges.
-func (t *trie) resize(log int) {
-	old := t.edges
-	t.edges, t.shift = make([]uint64, 1<<log), uint(64-log)
-	for i := range t.edges {
-		t.edges[i] = noEdge
-	}
-	for _, e := range old {
-		if e != noEdge {
-			t.edges[t.slot(uint32(e>>32))] = e
+// trieMaker places the nodes of a trie. Free cells are a ring through next
+// and prev, with 0 as its head.
+type trieMaker struct {
+	trie
+	next, prev []int32
+	tokens     []trieToken // in order of pieces
+	prefix     func(id, prefix int32)
+}
+
+// newTrie makes the trie of tokens, none of which is empty, and calls prefix
+// with each token and the longest other token it begins with, or -1. It returns
+// nil if it would become too large.
+func newTrie(tokens []trieToken, prefix func(id, prefix int32)) *trie {
+	slices.SortFunc(tokens, func(a, b trieToken) int {
+		switch {
+		case a.piece < b.piece:
+			return -1
+		case a.piece > b.piece:
+			return 1
 		}
-	}
-}
-
-// slot returns where the edge from a node by a byte is or would be.
-func (t *trie) slot(from uint32) uint64 {
-	i := mix(uint64(from), t.seed) >> t.shift
-	for e := t.edges[i]; e != noEdge && uint32(e>>32) != from; e = t.edges[i] {
-		i = (i + 1) & uint64(len(t.edges)-1)
-	}
-	return i
-}
-
-// child returns the node after a byte, or noNode.
-func (t *trie) child(node int32, b byte) int32 {
-	if e := t.edges[t.slot(uint32(node)<<8|uint32(b))]; e != noEdge {
-		return int32(uint32(e))
-	}
-	return noNode
-}
-
-// add adds a piece. isToken tells the id of a prefix that is a token. It
-// returns the longest token that the piece begins with, itself aside, or -1,
-// and false when there are too many nodes.
-func (t *trie) add(piece string, isToken func(string) (int32, bool)) (prefix int32, ok bool) {
-	prefix = -1
-	node := int32(noNode)
-	for i := range len(piece) {
-		if node >= 0 && node < t.tokens {
-			prefix = node
-		}
-		next := t.first[piece[i]]
+		return 0
+	})
+	m := &trieMaker{tokens: tokens, prefix: prefix}
+	m.next, m.prev = []int32{0}, []int32{0}
+	m.cells, m.ids = []cell{{check: free}}, []int32{-1}
+	m.grow(2 * root)
+	for i := range root {
 		if i > 0 {
-			next = t.child(node, piece[i])
+			m.take(int32(i))
 		}
-		if next < 0 {
-			if next, ok = isToken(piece[:i+1]); !ok {
-				if next = t.nodes; next >= maxNodes {
-					return prefix, false
-				}
-				t.nodes++
-			}
-			t.link(node, piece[i], next)
-		}
-		node = next
+		m.cells[i].check = free
 	}
-	return prefix, true
+	m.take(root)
+	if !m.place(root, 0, 0, len(tokens), -1) {
+		return nil
+	}
+	m.grow(len(m.cells) + 256) // so that base+b is always a cell
+	return &m.trie
 }
 
-// link adds an edge; from noNode it begins a token.
-func (t *trie) link(node int32, b byte, to int32) {
-	if node < 0 {
-		t.first[b] = to
-		return
+// grow adds free cells.
+func (m *trieMaker) grow(size int) {
+	for i := len(m.cells); i < size; i++ {
+		m.cells = append(m.cells, cell{check: free})
+		m.ids = append(m.ids, -1)
+		last := m.prev[0]
+		m.next, m.prev = append(m.next, 0), append(m.prev, last)
+		m.next[last], m.prev[0] = int32(i), int32(i)
 	}
-	if t.count++; 2*t.count > len(t.edges) {
-		t.resize(64 - int(t.shift) + 1)
+}
+
+// take takes a cell out of the ring.
+func (m *trieMaker) take(i int32) {
+	m.next[m.prev[i]], m.prev[m.next[i]] = m.next[i], m.prev[i]
+	m.next[i] = -1
+}
+
+// place fills in the node at, whose tokens are [lo, hi) and begin with the same
+// depth bytes; best is the longest token on the way to it.
+func (m *trieMaker) place(at int32, depth, lo, hi int, best int32) bool {
+	if lo < hi && len(m.tokens[lo].piece) == depth {
+		id := m.tokens[lo].id
+		m.prefix(id, best)
+		m.ids[at], m.cells[at].base = id, 1
+		best = id
+		lo++
 	}
-	from := uint32(node)<<8 | uint32(b)
-	t.edges[t.slot(from)] = uint64(from)<<32 | uint64(uint32(to))
+	if lo == hi {
+		return true
+	}
+	var bytes []byte
+	var starts []int
+	for i := lo; i < hi; i++ {
+		if b := m.tokens[i].piece[depth]; len(bytes) == 0 || b != bytes[len(bytes)-1] {
+			bytes, starts = append(bytes, b), append(starts, i)
+		}
+	}
+	starts = append(starts, hi)
+	base := m.room(bytes)
+	if base > maxCells {
+		return false
+	}
+	m.cells[at].base += 2 * base
+	for _, b := range bytes {
+		m.take(base + int32(b))
+		m.cells[base+int32(b)].check = at
+	}
+	for i, b := range bytes {
+		if !m.place(base+int32(b), depth+1, starts[i], starts[i+1], best) {
+			return false
+		}
+	}
+	return true
+}
+
+// room returns a base at which the cells of all bytes are free. It tries only
+// the first free cells, then takes new ones.
+func (m *trieMaker) room(bytes []byte) int32 {
+	first := int32(bytes[0])
+	tries := 0
+	for f := m.next[0]; f != 0 && tries < 24; f = m.next[f] {
+		if base := f - first; base > 0 && m.fits(base, bytes) {
+			return base
+		}
+		tries++
+	}
+	base := int32(len(m.cells))
+	m.grow(len(m.cells) + 256)
+	return base
+}
+
+func (m *trieMaker) fits(base int32, bytes []byte) bool {
+	last := int(base) + int(bytes[len(bytes)-1])
+	if last >= len(m.cells) {
+		m.grow(last + 1)
+	}
+	for _, b := range bytes {
+		if m.next[base+int32(b)] < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // longest returns the longest token that s[i:] begins with, or -1.
 func (t *trie) longest(s string, i int) int32 {
-	node := t.first[s[i]]
-	best := int32(-1)
-	for node >= 0 {
-		if node < t.tokens {
-			best = node
-		}
-		if i++; i == len(s) {
+	cells := t.cells
+	node, best := int32(root), int32(0)
+	for ; i < len(s); i++ {
+		next := cells[node].base>>1 + int32(s[i])
+		if cells[next].check != node {
 			break
 		}
-		node = t.child(node, s[i])
+		node = next
+		if cells[node].base&1 != 0 {
+			best = node
+		}
 	}
-	return best
+	return t.ids[best]
 }

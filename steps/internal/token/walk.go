@@ -58,7 +58,7 @@ func (m *bpe) prepare(tokens int) {
 			m.whole[piece] = id
 		}
 	}
-	m.setTrie(tokens)
+	m.setTrie()
 }
 
 // madeBy returns for each token the highest rank of the merges that make it, or
@@ -87,23 +87,14 @@ func (m *bpe) madeBy(tokens int) []int32 {
 }
 
 // setTrie makes the trie of the tokens that BPE yields.
-func (m *bpe) setTrie(tokens int) {
-	t := newTrie(tokens)
-	isToken := func(s string) (int32, bool) {
-		id, ok := m.vocab[s]
-		return id, ok && m.origins[id].size > 0
-	}
+func (m *bpe) setTrie() {
+	var tokens []trieToken
 	for piece, id := range m.vocab {
-		if m.origins[id].size == 0 {
-			continue
+		if m.origins[id].size > 0 {
+			tokens = append(tokens, trieToken{piece, id})
 		}
-		prefix, ok := t.add(piece, isToken)
-		if !ok {
-			return
-		}
-		m.origins[id].prefix = prefix
 	}
-	m.trie = t
+	m.trie = newTrie(tokens, func(id, prefix int32) { m.origins[id].prefix = prefix })
 }
 
 // walk appends the tokens of a piece to dst. It returns false, and dst as it
