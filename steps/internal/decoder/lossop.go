@@ -63,9 +63,13 @@ func (op *LossOp) Forward(out []float32, in [][]float32) error {
 		}
 	} else {
 		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, nil, t.nll, headGrads{})
-		weights := make([]float64, len(t.nll))
-		t.sum = t.objective.Loss(t.batch, t.nll, weights)
-		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, weights, t.nll, op.g)
+		if cap(t.weights) < len(t.nll) {
+			t.weights = make([]float64, cap(t.nll))
+		}
+		t.weights = t.weights[:len(t.nll)]
+		clear(t.weights) // an objective need not write to every row
+		t.sum = t.objective.Loss(t.batch, t.nll, t.weights)
+		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, t.weights, t.nll, op.g)
 	}
 	out[0] = float32(t.sum / t.count)
 	return nil

@@ -30,6 +30,7 @@ type Training struct {
 	nll    []float64
 	sum    float64
 
+	weights   []float64 // that the objective gives to nll
 	objective Objective // nil: the likelihood of the supervised tokens
 }
 
