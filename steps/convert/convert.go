@@ -15,7 +15,7 @@ import (
 )
 
 // Kind is the convert step.
-var Kind = pipeline.Define("convert", 1, run)
+var Kind = pipeline.Define("convert", 2, run)
 
 // Params mirrors schemas/convert.cue.
 type Params struct {

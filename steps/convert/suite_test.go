@@ -49,10 +49,10 @@ func TestSuite(t *testing.T) {
 // purpose, the kind's version must be raised.
 func TestGolden(t *testing.T) {
 	want := map[string]string{
-		"records":    "0e06cb2da12ea7d8dadcf95c222ee5463c0b5333e75d17f328f6aa7c31e74594",
-		"train":      "99b7956ef60aa3dbb44ba2281c98c3851449a78e45cc3a7a72c1733045d56992",
-		"test":       "5a89535c269654b609bb3b58c53092609ec051e35a96ec554bdc9d6dcce75a85",
-		"validation": "c52bbb9fc0501a0696a02be8dabed734713cdafe9ea69c73861fc2de2e204784",
+		"records":    "f30a50710797827156af3922f9ec85d85fd5551cd413129fd69b6a727cb8295d",
+		"train":      "f4fbb5b431ca509c36318087dca540d85235c72010fd47a49886e631cff01886",
+		"test":       "86c3992be8e523cabcfc5cd09a9a21ce34b95d04fc3bb8b2c86897aefaa5f31e",
+		"validation": "c77a060b436913bb0114aa18d620799e82cc20cf825a94fa1de67c78eeb063ed",
 	}
 	for _, c := range cases(t) {
 		task := steptest.Do(t, c, 2)
@@ -61,8 +61,8 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != want[out] || Kind.Version != 1 {
-				t.Errorf("%s: version %d writes %s, want version 1 and %s", out, Kind.Version, got, want[out])
+			if got != want[out] || Kind.Version != 2 {
+				t.Errorf("%s: version %d writes %s, want version 2 and %s", out, Kind.Version, got, want[out])
 			}
 		}
 	}

@@ -153,6 +153,9 @@ func (t *Template) label(ctx context.Context, r Record, i int, full string, row 
 			return 0, fmt.Errorf("its text contains the stop token %s: remove it, the template writes it", piece)
 		}
 	}
+	if thought := strings.TrimSpace(r.Messages[i].Reasoning); !strings.Contains(full, thought) {
+		return 0, errors.New("the template does not write its reasoning (reasoning_content): say reasoning: \"drop\" or \"think\" in the convert step")
+	}
 	start, err := t.prefix(ctx, r, i, true, full, row.IDs)
 	if err != nil {
 		return 0, err

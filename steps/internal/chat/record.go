@@ -18,6 +18,9 @@ type Message struct {
 	Name      string   // "" for none
 	ToolCalls string   // JSON list of calls, "" for none
 	Weight    *float64 // 0: not supervised; nil or 1: as its role has it
+
+	Reasoning  string // what an assistant thought first, "" for none
+	ToolCallID string // of the call that a tool's message answers, "" for none
 }
 
 // Record is one example: Messages, or Prompt and Completion, or Text, or
@@ -67,7 +70,7 @@ func (t *Template) variables(messages []Message, tools string) (map[string]any, 
 }
 
 // dict is the message as templates see it: role, content and, where they are,
-// name and tool_calls, in this order.
+// name, reasoning_content, tool_calls and tool_call_id, in this order.
 func (m Message) dict() (*exec.Dict, error) {
 	d := exec.NewDict()
 	put := func(key string, value any) {
@@ -78,12 +81,18 @@ func (m Message) dict() (*exec.Dict, error) {
 	if m.Name != "" {
 		put("name", m.Name)
 	}
+	if m.Reasoning != "" {
+		put("reasoning_content", m.Reasoning)
+	}
 	if m.ToolCalls != "" {
 		calls, err := readJSON(m.ToolCalls)
 		if err != nil {
 			return nil, fmt.Errorf("tool_calls: %w", err)
 		}
 		put("tool_calls", calls)
+	}
+	if m.ToolCallID != "" {
+		put("tool_call_id", m.ToolCallID)
 	}
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"math"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -18,9 +19,16 @@ const (
 	PromptCompletion Shape = "prompt-completion" // Prompt and Completion
 	Text             Shape = "text"              // Text
 	Preference       Shape = "preference"        // Messages, Tools, Chosen and Rejected
+	Judged           Shape = "judged"            // Messages and Tools, the last message an answer, and Desirable
+	Segments         Shape = "segments"          // Segments
 )
 
 // Record is one training example.
+//
+// What turns records into tokens must use every field of a shape or refuse the
+// shape: Judged holds answers that must not be learnt (a loss such as KTO's
+// pushes away from them), so it is no conversation to train on as it is, and
+// Segments come without a chat template.
 type Record struct {
 	Shape Shape
 
@@ -33,6 +41,10 @@ type Record struct {
 
 	Text string // Text only
 
+	Desirable bool // whether the last message is a good answer; Judged only
+
+	Segments []Segment // in order, at least one of them trained on; Segments only
+
 	Origin Origin
 }
 
@@ -43,6 +55,21 @@ type Message struct {
 	Name      string   // who speaks, or the tool that answers; "" for none
 	ToolCalls string   // JSON list of {"type":"function","function":{"name","arguments"}}, "" for none
 	Weight    *float64 // share of this message in the loss, 0 to 1; nil when not said
+
+	// Reasoning is what an assistant thought before Content, "" for none: the
+	// reasoning_content of chat templates. A template that does not write it
+	// would lose it, which whoever renders must say.
+	Reasoning  string
+	ToolCallID string // the id of the call that a tool's message answers, "" for none
+}
+
+// Segment is a span of text that is tokenized as it stands, special tokens
+// spelled out in it included. The spans follow each other without anything
+// between; the labels of those that are not trained on are masked. A last
+// segment that is trained on and does not spell a stop token at its end gets one.
+type Segment struct {
+	Text  string
+	Train bool
 }
 
 // Origin says where a record came from.
@@ -65,6 +92,16 @@ func (r Record) Hash() [sha256.Size]byte {
 	for _, s := range []string{r.Tools, r.Prompt, r.Completion, r.Text} {
 		hashString(h, s)
 	}
+	switch r.Shape {
+	case Judged:
+		hashString(h, strconv.FormatBool(r.Desirable))
+	case Segments:
+		hashLength(h, len(r.Segments))
+		for _, segment := range r.Segments {
+			hashString(h, strconv.FormatBool(segment.Train))
+			hashString(h, segment.Text)
+		}
+	}
 	var sum [sha256.Size]byte
 	h.Sum(sum[:0])
 	return sum
@@ -82,6 +119,11 @@ func hashMessages(h hash.Hash, messages []Message) {
 			weight = fmt.Sprintf("%016x", math.Float64bits(*m.Weight))
 		}
 		hashString(h, weight)
+		if m.Reasoning != "" || m.ToolCallID != "" { // no role is spelled so: older hashes stand
+			hashString(h, "\x00reasoning and call")
+			hashString(h, m.Reasoning)
+			hashString(h, m.ToolCallID)
+		}
 	}
 }
 
@@ -108,7 +150,10 @@ func (r Record) all() []Message {
 func (r Record) size() int {
 	n := len(r.Tools) + len(r.Prompt) + len(r.Completion) + len(r.Text) + len(r.Origin.File) + 32
 	for _, m := range r.all() {
-		n += len(m.Role) + len(m.Content) + len(m.Name) + len(m.ToolCalls) + 32
+		n += len(m.Role) + len(m.Content) + len(m.Name) + len(m.ToolCalls) + len(m.Reasoning) + len(m.ToolCallID) + 32
+	}
+	for _, s := range r.Segments {
+		n += len(s.Text) + 8
 	}
 	return n
 }
@@ -123,7 +168,10 @@ func (r Record) check(shape Shape) error {
 	}
 	texts := []string{r.Tools, r.Prompt, r.Completion, r.Text, r.Origin.File}
 	for _, m := range r.all() {
-		texts = append(texts, m.Role, m.Content, m.Name, m.ToolCalls)
+		texts = append(texts, m.Role, m.Content, m.Name, m.ToolCalls, m.Reasoning, m.ToolCallID)
+	}
+	for _, s := range r.Segments {
+		texts = append(texts, s.Text)
 	}
 	for _, s := range texts {
 		if !utf8.ValidString(s) {

@@ -19,6 +19,7 @@ const readLimit = 1 << 30
 // time.
 type RecordReader struct {
 	shape   Shape
+	layout  string
 	source  *batches
 	columns []arrow.Array // of the batch being read
 	rows    int           // in that batch
@@ -56,7 +57,9 @@ func newRecordReader(file source, size int64) (*RecordReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &RecordReader{shape: shape, source: batches}, nil
+	meta := batches.schema().Metadata()
+	layout, _ := meta.GetValue(metaLayout)
+	return &RecordReader{shape: shape, layout: layout, source: batches}, nil
 }
 
 func recordsShape(schema *arrow.Schema) (Shape, error) {
@@ -67,11 +70,11 @@ func recordsShape(schema *arrow.Schema) (Shape, error) {
 		return "", fmt.Errorf("records of version %q are not supported; this pipe reads version 1", version)
 	}
 	name, _ := meta.GetValue(metaShape)
-	want, err := recordsSchema(Shape(name))
+	want, err := recordsSchema(Shape(name), "")
 	if err != nil {
 		return "", err
 	}
-	if !schema.Equal(want) {
+	if first, err := firstSchema(Shape(name)); err != nil || !schema.Equal(want) && !schema.Equal(first) {
 		return "", fmt.Errorf("the columns are not those of shape %q", name)
 	}
 	return Shape(name), nil
@@ -79,6 +82,10 @@ func recordsShape(schema *arrow.Schema) (Shape, error) {
 
 // Shape returns the shape of every record.
 func (r *RecordReader) Shape() Shape { return r.shape }
+
+// Layout says what the rows were read as and why, for people; "" when nothing
+// was noted.
+func (r *RecordReader) Layout() string { return r.layout }
 
 // Next returns the next record, or io.EOF after the last. Any other error is
 // final.
@@ -151,6 +158,12 @@ func (r *RecordReader) decode(row int) Record {
 		record.Completion = own(r.columns[1].(*array.String), row)
 	case Text:
 		record.Text = own(r.columns[0].(*array.String), row)
+	case Judged:
+		record.Messages = decodeMessages(r.columns[0].(*array.List), row)
+		record.Tools = optional(r.columns[1].(*array.String), row)
+		record.Desirable = r.columns[2].(*array.Boolean).Value(row)
+	case Segments:
+		record.Segments = decodeSegments(r.columns[0].(*array.List), row)
 	}
 	origin := r.columns[len(r.columns)-1].(*array.Struct)
 	record.Origin.File = own(origin.Field(0).(*array.String), row)
@@ -158,12 +171,31 @@ func (r *RecordReader) decode(row int) Record {
 	return record
 }
 
-func decodeMessages(list *array.List, row int) []Message {
-	start, end := list.ValueOffsets(row)
-	items := list.ListValues().(*array.Struct)
+// span returns where the items of a list's row stand. It panics when they are
+// none of the list's.
+func span(list *array.List, row int) (items *array.Struct, start, end int64) {
+	start, end = list.ValueOffsets(row)
+	items = list.ListValues().(*array.Struct)
 	if start < 0 || end < start || end > int64(items.Len()) {
-		panic(fmt.Sprintf("messages %d to %d of %d", start, end, items.Len()))
+		panic(fmt.Sprintf("items %d to %d of %d", start, end, items.Len()))
 	}
+	return items, start, end
+}
+
+func decodeSegments(list *array.List, row int) []Segment {
+	items, start, end := span(list, row)
+	segments := make([]Segment, 0, end-start)
+	for i := int(start); i < int(end); i++ {
+		segments = append(segments, Segment{
+			Text:  own(items.Field(0).(*array.String), i),
+			Train: items.Field(1).(*array.Boolean).Value(i),
+		})
+	}
+	return segments
+}
+
+func decodeMessages(list *array.List, row int) []Message {
+	items, start, end := span(list, row)
 	messages := make([]Message, 0, end-start)
 	for i := int(start); i < int(end); i++ {
 		m := Message{
@@ -175,6 +207,10 @@ func decodeMessages(list *array.List, row int) []Message {
 		if weight := items.Field(4).(*array.Float64); weight.IsValid(i) {
 			w := weight.Value(i)
 			m.Weight = &w
+		}
+		if items.NumField() > 5 {
+			m.Reasoning = optional(items.Field(5).(*array.String), i)
+			m.ToolCallID = optional(items.Field(6).(*array.String), i)
 		}
 		messages = append(messages, m)
 	}

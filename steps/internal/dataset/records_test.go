@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 func weight(w float64) *float64 { return &w }
@@ -35,6 +40,11 @@ func someRecords(shape Shape, n int) []Record {
 			r.Prompt, r.Completion = fmt.Sprint("p", i), strings.Repeat("c", i%5)
 		case Text:
 			r.Text = fmt.Sprint("text ", i, "\r\n\x00")
+		case Judged:
+			r.Messages = []Message{{Role: "user", Content: "q"}, {Role: "assistant", Content: fmt.Sprint(i), Reasoning: strings.Repeat("r", i%3)}, {Role: "tool", ToolCallID: "c1"}}
+			r.Desirable = i%2 == 0
+		case Segments:
+			r.Segments = []Segment{{Text: "<s>"}, {Text: fmt.Sprint(i), Train: i%2 == 0}}
 		}
 		records[i] = r
 	}
@@ -80,7 +90,7 @@ func readRecords(t *testing.T, dir string) []Record {
 }
 
 func TestRecordsComeBack(t *testing.T) {
-	for _, shape := range []Shape{Messages, PromptCompletion, Text} {
+	for _, shape := range []Shape{Messages, PromptCompletion, Text, Judged, Segments} {
 		for _, n := range []int{0, 1, batchRows, 2*batchRows + 17} {
 			want := someRecords(shape, n)
 			got := readRecords(t, writeRecords(t, shape, want))
@@ -98,7 +108,7 @@ func TestRecordsComeBack(t *testing.T) {
 
 func TestRecordsHaveEqualBytes(t *testing.T) {
 	want := map[Shape]string{
-		Messages:         "5584b904087925045946bf6afd927c243c1272cbffba01fb52c178605f75a8f4",
+		Messages:         "9d0d63cbf6e0ee236394ae9e854c8b093c62071b323bf85a8da12e095961b7ce",
 		PromptCompletion: "2bc4befe6a75a60fdacc97e6b4c8efbd6a6604c5a8615347552db917860c6bd3",
 		Text:             "97bc0e4a63a77dfe6fe66fbfb8b62398684c2bb6e107c831338f6fe70a0c843f",
 	}
@@ -232,5 +242,41 @@ func TestHashIsContentOnly(t *testing.T) {
 	b.Prompt, b.Completion = "a", "bc"
 	if a.Hash() == b.Hash() {
 		t.Error("text moved between fields kept the hash")
+	}
+}
+
+// TestFirstRecordsAreRead: records as written before messages had reasoning.
+func TestFirstRecordsAreRead(t *testing.T) {
+	schema, err := firstSchema(Messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	builder := array.NewRecordBuilder(memory.NewGoAllocator(), schema)
+	list := builder.Field(0).(*array.ListBuilder)
+	list.Append(true)
+	message := list.ValueBuilder().(*array.StructBuilder)
+	message.Append(true)
+	message.FieldBuilder(0).(*array.StringBuilder).Append("user")
+	message.FieldBuilder(1).(*array.StringBuilder).Append("hi")
+	message.FieldBuilder(2).AppendNull()
+	message.FieldBuilder(3).AppendNull()
+	message.FieldBuilder(4).AppendNull()
+	builder.Field(1).AppendNull()
+	origin := builder.Field(2).(*array.StructBuilder)
+	origin.Append(true)
+	origin.FieldBuilder(0).(*array.StringBuilder).Append("f")
+	origin.FieldBuilder(1).(*array.Int64Builder).Append(1)
+	var file bytes.Buffer
+	w := ipc.NewWriter(&file, ipc.WithSchema(schema))
+	if err := errors.Join(w.Write(builder.NewRecord()), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, recordsFile), file.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want := Record{Shape: Messages, Messages: []Message{{Role: "user", Content: "hi"}}, Origin: Origin{File: "f", Record: 1}}
+	if got := readRecords(t, dir); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -28,7 +28,13 @@ type RecordWriter struct {
 // CreateRecords starts a records artifact of one shape in dir, which must exist
 // and hold none. The caller must Close it.
 func CreateRecords(dir string, shape Shape) (*RecordWriter, error) {
-	schema, err := recordsSchema(shape)
+	return CreateRecordsAs(dir, shape, "")
+}
+
+// CreateRecordsAs is CreateRecords, with a note of what the rows were read as
+// that RecordReader.Layout returns.
+func CreateRecordsAs(dir string, shape Shape, layout string) (*RecordWriter, error) {
+	schema, err := recordsSchema(shape, layout)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +90,19 @@ func (w *RecordWriter) append(r Record) {
 		next().(*array.StringBuilder).Append(r.Completion)
 	case Text:
 		next().(*array.StringBuilder).Append(r.Text)
+	case Judged:
+		appendMessages(next().(*array.ListBuilder), r.Messages)
+		appendOptional(next().(*array.StringBuilder), r.Tools)
+		next().(*array.BooleanBuilder).Append(r.Desirable)
+	case Segments:
+		list := next().(*array.ListBuilder)
+		list.Append(true)
+		item := list.ValueBuilder().(*array.StructBuilder)
+		for _, s := range r.Segments {
+			item.Append(true)
+			item.FieldBuilder(0).(*array.StringBuilder).Append(s.Text)
+			item.FieldBuilder(1).(*array.BooleanBuilder).Append(s.Train)
+		}
 	}
 	origin := next().(*array.StructBuilder)
 	origin.Append(true)
@@ -106,6 +125,8 @@ func appendMessages(list *array.ListBuilder, messages []Message) {
 		} else {
 			weight.Append(*m.Weight)
 		}
+		appendOptional(item.FieldBuilder(5).(*array.StringBuilder), m.Reasoning)
+		appendOptional(item.FieldBuilder(6).(*array.StringBuilder), m.ToolCallID)
 	}
 }
 

@@ -29,32 +29,52 @@ const recordsFile = "data-00000.arrow"
 const (
 	metaVersion = "pipe.records" // "1"
 	metaShape   = "pipe.shape"   // a Shape
+	metaLayout  = "pipe.layout"  // what the rows were read as and why; may be missing
 )
 
 // recordsSchema returns the columns of a shape:
 //
-//	messages:          messages: list<struct<role, content, name?, tool_calls?, weight?>>, tools?
+//	messages:          messages: list<struct<role, content, name?, tool_calls?, weight?,
+//	                   reasoning?, tool_call_id?>>, tools?
 //	prompt-completion: prompt, completion
 //	text:              text
 //	preference:        prompt, chosen, rejected: lists as messages is one, tools?
+//	judged:            messages, tools?, desirable
+//	segments:          segments: list<struct<text, train>>
 //
 // each followed by origin: struct<file, record>. A question mark is a column
-// that may hold nulls. Strings are utf8, weight is float64, record int64.
-func recordsSchema(shape Shape) (*arrow.Schema, error) {
+// that may hold nulls. Strings are utf8, weight is float64, record int64, train
+// and desirable bool.
+func recordsSchema(shape Shape, layout string) (*arrow.Schema, error) {
+	return schemaOf(shape, layout, messagesType())
+}
+
+// firstSchema is the columns as pipe wrote them before messages had reasoning
+// and tool_call_id.
+func firstSchema(shape Shape) (*arrow.Schema, error) {
+	return schemaOf(shape, "", firstMessagesType())
+}
+
+func schemaOf(shape Shape, layout string, messages arrow.DataType) (*arrow.Schema, error) {
 	var fields []arrow.Field
+	tools := arrow.Field{Name: "tools", Type: arrow.BinaryTypes.String, Nullable: true}
 	switch shape {
 	case Messages:
-		fields = []arrow.Field{
-			{Name: "messages", Type: messagesType()},
-			{Name: "tools", Type: arrow.BinaryTypes.String, Nullable: true},
-		}
+		fields = []arrow.Field{{Name: "messages", Type: messages}, tools}
 	case Preference:
 		fields = []arrow.Field{
-			{Name: "prompt", Type: messagesType()},
-			{Name: "chosen", Type: messagesType()},
-			{Name: "rejected", Type: messagesType()},
-			{Name: "tools", Type: arrow.BinaryTypes.String, Nullable: true},
+			{Name: "prompt", Type: messages},
+			{Name: "chosen", Type: messages},
+			{Name: "rejected", Type: messages},
+			tools,
 		}
+	case Judged:
+		fields = []arrow.Field{
+			{Name: "messages", Type: messages}, tools,
+			{Name: "desirable", Type: arrow.FixedWidthTypes.Boolean},
+		}
+	case Segments:
+		fields = []arrow.Field{{Name: "segments", Type: segmentsType()}}
 	case PromptCompletion:
 		fields = []arrow.Field{
 			{Name: "prompt", Type: arrow.BinaryTypes.String},
@@ -69,17 +89,39 @@ func recordsSchema(shape Shape) (*arrow.Schema, error) {
 		arrow.Field{Name: "file", Type: arrow.BinaryTypes.String},
 		arrow.Field{Name: "record", Type: arrow.PrimitiveTypes.Int64},
 	)})
-	meta := arrow.NewMetadata([]string{metaVersion, metaShape}, []string{"1", string(shape)})
+	keys, values := []string{metaVersion, metaShape}, []string{"1", string(shape)}
+	if layout != "" {
+		keys, values = append(keys, metaLayout), append(values, layout)
+	}
+	meta := arrow.NewMetadata(keys, values)
 	return arrow.NewSchema(fields, &meta), nil
 }
 
 // messagesType is a list of messages.
 func messagesType() arrow.DataType {
+	return arrow.ListOfNonNullable(arrow.StructOf(append(messageFields(),
+		arrow.Field{Name: "reasoning", Type: arrow.BinaryTypes.String, Nullable: true},
+		arrow.Field{Name: "tool_call_id", Type: arrow.BinaryTypes.String, Nullable: true},
+	)...))
+}
+
+func firstMessagesType() arrow.DataType {
+	return arrow.ListOfNonNullable(arrow.StructOf(messageFields()...))
+}
+
+func segmentsType() arrow.DataType {
 	return arrow.ListOfNonNullable(arrow.StructOf(
-		arrow.Field{Name: "role", Type: arrow.BinaryTypes.String},
-		arrow.Field{Name: "content", Type: arrow.BinaryTypes.String},
-		arrow.Field{Name: "name", Type: arrow.BinaryTypes.String, Nullable: true},
-		arrow.Field{Name: "tool_calls", Type: arrow.BinaryTypes.String, Nullable: true},
-		arrow.Field{Name: "weight", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+		arrow.Field{Name: "text", Type: arrow.BinaryTypes.String},
+		arrow.Field{Name: "train", Type: arrow.FixedWidthTypes.Boolean},
 	))
+}
+
+func messageFields() []arrow.Field {
+	return []arrow.Field{
+		{Name: "role", Type: arrow.BinaryTypes.String},
+		{Name: "content", Type: arrow.BinaryTypes.String},
+		{Name: "name", Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: "tool_calls", Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: "weight", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+	}
 }
