@@ -167,10 +167,25 @@ func TestPlanCoversC(t *testing.T) {
 		for _, b := range []side{lanesByRow{}, lanesByColumn{}, &Packed{tile: best}} {
 			w := newProduct(best, m, n, 64, left{}, b, nil, n, false)
 			w.plan(threads)
-			if w.parts*w.perPart < m || w.groups*w.group*w.tile.NR < n || w.groups*w.group*w.tile.NR-n >= w.group*w.tile.NR {
-				t.Fatalf("%dx%d on %d threads: %d parts of %d rows, %d groups of %d panels", m, n, threads, w.parts, w.perPart, w.groups, w.group)
+			rows, columns := 0, 0
+			for i := range w.parts {
+				from, to := w.rowsOf(i)
+				if from != rows || to < from || from%w.tile.MR != 0 {
+					t.Fatalf("%dx%d on %d threads: part %d of %d has rows %d to %d", m, n, threads, i, w.parts, from, to)
+				}
+				rows = to
 			}
-			if threads > 1 && m*n > 1<<17 && w.parts*w.groups < 3*threads {
+			for i := range w.groups {
+				from, to := w.columnsOf(i)
+				if from != columns || to <= from || from%w.tile.NR != 0 {
+					t.Fatalf("%dx%d on %d threads: group %d of %d has columns %d to %d", m, n, threads, i, w.groups, from, to)
+				}
+				columns = to
+			}
+			if rows != m || columns != n {
+				t.Fatalf("%dx%d on %d threads: %d rows, %d columns", m, n, threads, rows, columns)
+			}
+			if threads > 1 && m*n > 1<<17 && w.parts*w.groups < 2*threads {
 				t.Fatalf("%dx%d on %d threads: only %d units", m, n, threads, w.parts*w.groups)
 			}
 		}

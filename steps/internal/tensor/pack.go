@@ -12,8 +12,9 @@ type side interface {
 	// w, rounded up to nr, and padding. rows is how many rows of A they are going to be multiplied with.
 	block(dst []float32, nr, lane, w, p, kc, rows int) block
 
-	// ready says whether block costs next to nothing for so many rows.
-	ready(rows int) bool
+	// ready is how many lanes or more should be asked for at a time if block costs next to nothing for so many rows;
+	// 0 if it packs them.
+	ready(rows int) int
 }
 
 // A block is some lanes of a right side: lane j at depth p is data[j/nr*panel+p*line+j%nr].
@@ -48,7 +49,7 @@ func (s lanesByRow) block(dst []float32, nr, lane, w, p, kc, _ int) block {
 	return packed(s, dst, nr, lane, w, p, kc)
 }
 
-func (s lanesByRow) ready(int) bool { return false }
+func (s lanesByRow) ready(int) int { return 0 }
 
 // lanesByColumn is a matrix whose columns are the lanes, B of NN and TN. Element (lane, p) is m[p*ld+lane].
 type lanesByColumn struct {
@@ -74,13 +75,19 @@ func copyLines(dst []float32, nr int, src []float32, ld, w, kc int) {
 
 // block leaves the lines where they are for few rows, if the tile can read them to the last lane.
 func (s lanesByColumn) block(dst []float32, nr, lane, w, p, kc, rows int) block {
-	if s.ready(rows) && w%narrowest == 0 {
+	if s.ready(rows) > 0 && w%narrowest == 0 {
 		return block{s.m[p*s.ld+lane:], nr, s.ld}
 	}
 	return packed(s, dst, nr, lane, w, p, kc)
 }
 
-func (s lanesByColumn) ready(rows int) bool { return rows <= inPlaceRows }
+// ready asks for lanes enough that every line is read in a long piece, as the processor fetches memory ahead in order.
+func (s lanesByColumn) ready(rows int) int {
+	if rows <= inPlaceRows {
+		return leastLines
+	}
+	return 0
+}
 
 const (
 	narrowest   = 8   // the width of the narrowest tile, which divides those of all others

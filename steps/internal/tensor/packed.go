@@ -64,4 +64,4 @@ func (p *Packed) block(_ []float32, nr, j, w, d, kc, _ int) block {
 	return block{p.panels(j, d, kc), kc * nr, nr}
 }
 
-func (p *Packed) ready(int) bool { return true }
+func (p *Packed) ready(int) int { return 1 }

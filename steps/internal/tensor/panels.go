@@ -56,7 +56,7 @@ func (s panelRows) block(dst []float32, nr, lane, w, p, kc, _ int) block {
 	return packed(s, dst, nr, lane, w, p, kc)
 }
 
-func (s panelRows) ready(int) bool { return false }
+func (s panelRows) ready(int) int { return 0 }
 
 // panelColumns has the columns of b as its lanes (NN).
 type panelColumns struct{ b Panels }
@@ -84,7 +84,7 @@ func (s panelColumns) block(dst []float32, nr, lane, w, p, kc, _ int) block {
 	return block{dst, nr, line}
 }
 
-func (s panelColumns) ready(int) bool { return false }
+func (s panelColumns) ready(int) int { return 0 }
 
 // Half is a matrix of BF16 or F16 elements as stored, little-endian; it implements Panels.
 type Half struct {

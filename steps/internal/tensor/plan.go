@@ -5,10 +5,12 @@ import "github.com/pipe-run/pipe/steps/internal/kernel"
 const (
 	smallWork    = 1 << 20 // operations up to which starting a goroutine costs more than it brings
 	unitsEach    = 16      // units of work that every thread should find, to end together
+	linesEach    = 2       // the same where lanes are read line by line
 	packedEach   = 6       // the same where every unit packs lanes
 	leastRows    = 96      // rows of a part at least
 	leastPacked  = 1024    // rows of a part at least where each part packs its lanes anew
 	leastNarrow  = 128     // the same where there are too few columns to share
+	leastLines   = 256     // lanes of a group at least that are read where they lie, line by line
 	leftAtOnce   = 1 << 19 // elements of A copied to panels at a time
 	narrowLeft   = 32      // rows of A up to which columns are read where they lie
 	shallowLeft  = 64      // depths up to which columns are read where they lie
@@ -55,12 +57,14 @@ func (w *product) plan(threads int) {
 	}
 	np := ceil(w.n, w.tile.NR)
 	widest := max(1, groupWidth/w.tile.NR)
+	least := w.b.ready(w.m)
 	switch {
 	case threads == 1:
 		w.parts, w.groups = 1, ceil(np, widest)
-	case w.b.ready(w.m):
+	case least > 0:
 		most := max(1, w.m/leastRows)
-		w.groups = max(ceil(np, widest), min(np, ceil(unitsEach*threads, most)))
+		fit := max(ceil(w.n, max(least, w.tile.NR)), ceil(linesEach*threads, most))
+		w.groups = max(ceil(np, widest), min(np, fit, ceil(unitsEach*threads, most)))
 		w.parts = min(most, ceil(unitsEach*threads, w.groups))
 	default:
 		w.parts = max(1, min(w.m/leastPacked, packedEach*threads/2))
@@ -69,9 +73,17 @@ func (w *product) plan(threads int) {
 			w.parts = max(w.parts, min(w.m/leastNarrow, ceil(packedEach*threads, w.groups)))
 		}
 	}
-	w.group = ceil(np, w.groups)
-	w.groups = ceil(np, w.group)
-	w.perPart = ceil(ceil(w.m, w.parts), w.tile.MR) * w.tile.MR
+}
+
+// rowsOf is the rows of a part, columnsOf the columns of a group: parts and groups differ by one tile at most.
+func (w *product) rowsOf(part int) (from, to int) { return share(w.m, w.tile.MR, part, w.parts) }
+
+func (w *product) columnsOf(group int) (from, to int) { return share(w.n, w.tile.NR, group, w.groups) }
+
+// share is the i-th of count shares of n things that come in pieces.
+func share(n, piece, i, count int) (from, to int) {
+	pieces := ceil(n, piece)
+	return i * pieces / count * piece, min(n, (i+1)*pieces/count*piece)
 }
 
 // ceil is a/b, rounded up.

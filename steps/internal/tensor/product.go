@@ -25,8 +25,7 @@ type product struct {
 	low      *product // added to the same C before scaling; only its depths, a and b matter
 	depth    int      // of one pass
 
-	group, groups  int // panels of a group, number of groups
-	perPart, parts int // rows of a part, number of parts
+	groups, parts int // of the columns, of the rows
 }
 
 func newProduct(t *kernel.Tile, m, n, k int, a left, b side, c []float32, ldc int, add bool) product {
@@ -57,9 +56,8 @@ func depthOf(t *kernel.Tile) int {
 
 // unit computes one part of the rows of one group of columns.
 func (w *product) unit(u int) {
-	nr := w.tile.NR
-	i0, j0 := u%w.parts*w.perPart, u/w.parts*w.group*nr
-	i1, j1 := min(w.m, i0+w.perPart), min(w.n, j0+w.group*nr)
+	i0, i1 := w.rowsOf(u % w.parts)
+	j0, j1 := w.columnsOf(u / w.parts)
 	if i0 >= i1 {
 		return
 	}
