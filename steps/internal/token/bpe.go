@@ -18,7 +18,9 @@ type bpe struct {
 
 	// What walk needs; trie is nil where pieces have to be merged.
 	trie    *trie
-	origins []origin         // by id
+	origins []origin  // by id
+	pairs   pairTable // the merges that are ever made
+	borders borders
 	isByte  map[int32]bool   // ids of <0xHH>
 	whole   map[string]int32 // with ignoreMerges: pieces that merges do not yield
 
@@ -231,7 +233,7 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 			name = string([]byte{byte(b)})
 		}
 		if id, ok := m.vocab[name]; ok {
-			m.bytes[b], m.isByte[id] = id, true
+			m.bytes[b], m.isByte[id] = id, !m.byteLevel
 		}
 	}
 	for b := range m.ascii {

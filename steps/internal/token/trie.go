@@ -17,7 +17,7 @@ type cell struct{ base, check int32 }
 const (
 	free     = -1
 	root     = 256     // cells before are never a node, so that base 0 has no children
-	maxCells = 1 << 26 // far more than real vocabularies need
+	maxCells = 1 << 23 // far more than real vocabularies need
 )
 
 // trieToken is a piece and its id.

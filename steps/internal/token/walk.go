@@ -11,8 +11,8 @@ package token
 // rust-gems bpe has this algorithm for tokens whose ids are their ranks.)
 //
 // Whether two tokens go together is found by taking both apart, latest merge
-// first. That needs merges to build on earlier ones only; vocabularies where
-// they do not are merged step by step.
+// first. That needs merges to build on earlier ones only. Where they do not, as
+// for some eighty tokens of Llama 3, the two are merged to see.
 
 // origin is how BPE makes a token.
 type origin struct {
@@ -20,29 +20,35 @@ type origin struct {
 	rank        int32 // of the last merge; -1: a token that nothing makes
 	prefix      int32 // the longest token it begins with, itself aside; -1: none
 	size        int32 // in bytes; 0: BPE never yields the token
+	odd         bool  // some merge inside builds on a later one
 }
 
 // walker is the working memory of walks.
 type walker struct {
 	left []uint64 // bit i: there is no way on from byte i
 	seen []uint64 // pairs looked at, by hash: 1, left, right and whether they go together (1, 22, 22 and 1 bits)
+	work merger
 }
 
 const (
 	seenLog    = 15
 	longestWay = 512 // bytes of the longest token in a trie
+	oddShare   = 256 // at most one in so many tokens is odd
 )
 
 // prepare indexes the vocabulary for walks, if walks are right for it.
 func (m *bpe) prepare(tokens int) {
-	made := m.madeBy(tokens)
-	if made == nil {
-		return
+	made := make([]bool, tokens) // whether some merge makes a token
+	for pair, v := range m.merges.all() {
+		made[v.id] = true
+		if m.isByte[pair[0]] || m.isByte[pair[1]] || pair[0] == m.unk || pair[1] == m.unk {
+			return // what is not text has neighbours to merge with
+		}
 	}
-	m.origins = make([]origin, tokens)
+	origins := make([]origin, tokens)
 	var w merger
 	for piece, id := range m.vocab {
-		if piece == "" || len(piece) > longestWay && made[id] < 0 {
+		if piece == "" || len(piece) > longestWay && !made[id] {
 			continue
 		}
 		if len(piece) > longestWay {
@@ -52,38 +58,46 @@ func (m *bpe) prepare(tokens int) {
 		m.fill(&w, piece)
 		m.merges.merge(&w)
 		if len(w.syms) == 1 && w.syms[0].id == id && id != m.unk {
-			m.origins[id] = w.last
-			m.origins[id].size = int32(len(piece))
+			origins[id] = w.last
+			origins[id].size = int32(len(piece))
 		} else if m.ignoreMerges {
 			m.whole[piece] = id
 		}
 	}
+	if m.origins = origins; m.setOdd() > tokens/oddShare {
+		return
+	}
+	// Merges other than the last of a token are never made: wherever their
+	// parts met, they would have met in the token alone too.
+	m.pairs = newPairTable(len(m.vocab))
+	for id, o := range origins {
+		if o.size > 0 && o.rank >= 0 {
+			m.pairs.put(o.left, o.right, pairValue{rank: o.rank, id: int32(id)})
+		}
+	}
+	m.borders = newBorders(m)
 	m.setTrie()
 }
 
-// madeBy returns for each token the highest rank of the merges that make it, or
-// -1; nil if a merge comes before one that makes its parts, or joins what is
-// not text.
-func (m *bpe) madeBy(tokens int) []int32 {
-	made := make([]int32, tokens)
-	for i := range made {
-		made[i] = -1
-	}
-	for pair, v := range m.merges.all() {
-		made[v.id] = max(made[v.id], v.rank)
-		if pair[0] == m.unk || pair[1] == m.unk {
-			return nil
+// setOdd finds the odd tokens and returns how many there are.
+func (m *bpe) setOdd() int {
+	var bySize [longestWay + 1][]int32
+	for id, o := range m.origins {
+		if o.size > 0 && o.rank >= 0 {
+			bySize[o.size] = append(bySize[o.size], int32(id))
 		}
 	}
-	for pair, v := range m.merges.all() {
-		if made[pair[0]] >= v.rank || made[pair[1]] >= v.rank {
-			return nil
-		}
-		if !m.byteLevel && m.byteFallback && (m.isByte[pair[0]] || m.isByte[pair[1]]) {
-			return nil
+	count := 0
+	for _, ids := range bySize {
+		for _, id := range ids {
+			o := &m.origins[id]
+			left, right := &m.origins[o.left], &m.origins[o.right]
+			if o.odd = left.rank >= o.rank || right.rank >= o.rank || left.odd || right.odd; o.odd {
+				count++
+			}
 		}
 	}
-	return made
+	return count
 }
 
 // setTrie makes the trie of the tokens that BPE yields.
@@ -118,7 +132,7 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 			continue
 		}
 		for {
-			if tok := m.goesOn(w, dst[first:], pos, next); tok >= 0 {
+			if tok := m.goesOn(w, dst[first:], piece, pos, next); tok >= 0 {
 				dst = append(dst, tok)
 				pos += int(m.origins[tok].size)
 				break
@@ -136,12 +150,20 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 	return dst, true
 }
 
-// goesOn returns the longest of tok and its prefixes that goes with the last of
-// done and ends where a way on is still open, or -1.
-func (m *bpe) goesOn(w *walker, done []int32, pos int, tok int32) int32 {
+// goesOn returns the longest of tok, which begins at byte pos, and its prefixes
+// that goes with the last of done and ends where a way on is still open, or -1.
+func (m *bpe) goesOn(w *walker, done []int32, piece string, pos int, tok int32) int32 {
+	alone := len(done) == 0 || !m.borders.crossed(piece, pos)
 	for ; tok >= 0; tok = m.origins[tok].prefix {
 		end := pos + int(m.origins[tok].size)
-		if w.left[end>>6]>>(end&63)&1 == 0 && (len(done) == 0 || m.together(w, done[len(done)-1], tok)) {
+		if w.left[end>>6]>>(end&63)&1 != 0 {
+			continue
+		}
+		if alone {
+			return tok
+		}
+		last := done[len(done)-1]
+		if m.together(w, last, tok, piece[pos-int(m.origins[last].size):end]) {
 			return tok
 		}
 	}
@@ -166,14 +188,21 @@ func (m *bpe) outside(dst []int32, s string, fuse bool) ([]int32, int) {
 	return dst, n
 }
 
-// together tells whether BPE leaves two tokens as they are, side by side.
-func (m *bpe) together(w *walker, a, b int32) bool {
+// together tells whether BPE leaves two tokens, which text is, side by side.
+func (m *bpe) together(w *walker, a, b int32, text string) bool {
 	pair := 1<<63 | uint64(a)<<23 | uint64(b)<<1
 	at := &w.seen[mix(pair, 0)>>(64-seenLog)]
 	if *at&^1 == pair {
 		return *at&1 != 0
 	}
-	yes := m.goTogether(a, b)
+	var yes bool
+	if m.origins[a].odd || m.origins[b].odd {
+		m.fill(&w.work, text)
+		m.merges.merge(&w.work)
+		yes = len(w.work.syms) == 2 && w.work.syms[0].id == a && w.work.syms[1].id == b
+	} else {
+		yes = m.goTogether(a, b)
+	}
 	*at = pair
 	if yes {
 		*at |= 1
@@ -181,13 +210,13 @@ func (m *bpe) together(w *walker, a, b int32) bool {
 	return yes
 }
 
-// goTogether is together without memory: of the merges inside a and b that are
-// at the border, it takes back the latest until none is left, and looks whether
-// the border would have been merged across before that one.
+// goTogether is together for tokens that are not odd: of the merges inside a
+// and b that are at the border, it takes back the latest until none is left,
+// and looks whether the border would have been merged across before that one.
 func (m *bpe) goTogether(a, b int32) bool {
 	before := int32(1<<31 - 1) // what comes later than this is too late
 	for {
-		if v := m.merges.get(a, b); v.rank >= 0 && v.rank < before {
+		if v := m.pairs.get(a, b); v.rank >= 0 && v.rank < before {
 			return false
 		}
 		x, y := &m.origins[a], &m.origins[b]
@@ -200,6 +229,58 @@ func (m *bpe) goTogether(a, b int32) bool {
 			b, before = y.left, y.rank+1
 		}
 	}
+}
+
+// borders tells by the bytes around a place whether some merge could cross it.
+type borders struct {
+	short []uint64 // bit: the last byte of a part and the first of the other
+	long  []uint64 // bit: hash of three bytes of each, for merges of two parts that have them
+}
+
+const longLog = 20
+
+func newBorders(m *bpe) borders {
+	b := borders{short: make([]uint64, 1<<16/64), long: make([]uint64, 1<<longLog/64)}
+	for piece, id := range m.vocab {
+		o := m.origins[id]
+		if o.size == 0 || o.rank < 0 {
+			continue
+		}
+		at := int(m.origins[o.left].size)
+		word, bit := b.place(piece, at)
+		if at >= 3 && len(piece)-at >= 3 {
+			word, bit = b.widePlace(piece, at)
+		}
+		*word |= bit
+	}
+	return b
+}
+
+// place returns the bit of short for a border at byte i.
+func (b *borders) place(s string, i int) (word *uint64, bit uint64) {
+	at := int(s[i-1])<<8 | int(s[i])
+	return &b.short[at>>6], 1 << (at & 63)
+}
+
+// widePlace returns the bit of long for a border at byte i.
+func (b *borders) widePlace(s string, i int) (word *uint64, bit uint64) {
+	t := s[i-3 : i+3]
+	left := uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16
+	right := uint64(t[3]) | uint64(t[4])<<8 | uint64(t[5])<<16
+	at := mix(left, right<<32) >> (64 - longLog)
+	return &b.long[at>>6], 1 << (at & 63)
+}
+
+// crossed tells whether a merge could cross byte i of s.
+func (b *borders) crossed(s string, i int) bool {
+	if word, bit := b.place(s, i); *word&bit != 0 {
+		return true
+	}
+	if i < 3 || len(s)-i < 3 {
+		return false
+	}
+	word, bit := b.widePlace(s, i)
+	return *word&bit != 0
 }
 
 // reset makes the walker ready for a piece of n bytes.
