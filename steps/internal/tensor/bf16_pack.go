@@ -154,14 +154,21 @@ func (s floatLines) line(dst []uint32, p, lane, w int, last bool) {
 	kernel.PairLines(dst, s.m[p*s.ld+lane:][:w], hi)
 }
 
+// littleEndian says that this machine keeps pairs as bfloat16s are stored.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
 // storedRows is a matrix of bfloat16s as stored whose rows are the lanes.
 type storedRows struct{ h *Half }
 
 func (s storedRows) row(dst []uint32, lane, p, kc int) {
 	src := s.h.data[2*(lane*s.h.columns+p):][:2*kc]
 	n := kc / 2
-	for i := range dst[:n] {
-		dst[i] = binary.LittleEndian.Uint32(src[4*i:])
+	if littleEndian {
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), 4*len(dst)), src[:4*n])
+	} else {
+		for i := range dst[:n] {
+			dst[i] = binary.LittleEndian.Uint32(src[4*i:])
+		}
 	}
 	if kc%2 == 1 {
 		dst[n] = uint32(binary.LittleEndian.Uint16(src[4*n:]))
