@@ -256,7 +256,7 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 	for _, id := range spelled {
 		tokens = max(tokens, int(id)+1)
 	}
-	m.prepare(tokens)
+	m.prepare(tokens, tokens/oddShare)
 	return nil
 }
 

@@ -36,8 +36,9 @@ const (
 	oddShare   = 256 // at most one in so many tokens is odd
 )
 
-// prepare indexes the vocabulary for walks, if walks are right for it.
-func (m *bpe) prepare(tokens int) {
+// prepare indexes the vocabulary for walks, if walks are right for it and at
+// most so many tokens are odd.
+func (m *bpe) prepare(tokens, mostOdd int) {
 	made := make([]bool, tokens) // whether some merge makes a token
 	for pair, v := range m.merges.all() {
 		made[v.id] = true
@@ -64,7 +65,7 @@ func (m *bpe) prepare(tokens int) {
 			m.whole[piece] = id
 		}
 	}
-	if m.origins = origins; m.setOdd() > tokens/oddShare {
+	if m.origins = origins; m.setOdd() > mostOdd {
 		return
 	}
 	// Merges other than the last of a token are never made: wherever their
