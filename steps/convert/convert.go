@@ -15,13 +15,26 @@ import (
 )
 
 // Kind is the convert step.
-var Kind = pipeline.Define("convert", 2, run)
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("convert", 2, run)
+	k.Vet = vet
+	return k
+}
 
 // Params mirrors schemas/convert.cue.
 type Params struct {
 	Format    string            `json:"format"`
 	Columns   map[string]string `json:"columns"`
+	Files     []string          `json:"files"` // nil is all
 	Container string            `json:"container"`
+	Encoding  string            `json:"encoding"`  // "" tells it
+	Delimiter string            `json:"delimiter"` // "" tells it
+	Header    *bool             `json:"header"`    // nil is true
+	Fields    []string          `json:"fields"`
+	Skip      int               `json:"skip"`
+	Sheet     string            `json:"sheet"`
 	Rows      string            `json:"rows"`
 	Text      *TextParams       `json:"text"`
 	Shuffle   *ShuffleParams    `json:"shuffle"`
@@ -59,7 +72,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return err
 	}
-	in := &input{p: p, shaper: shaper, files: files, emit: t.Emit}
+	in := &input{p: p, shaper: shaper, files: files, emit: t.Emit, log: t.Log, threads: t.Threads, tmp: t.Tmp}
 	if p.Shuffle == nil {
 		err = in.each(ctx, parts.write)
 	} else {

@@ -255,7 +255,7 @@ func TestBadRowsAreNamed(t *testing.T) {
 	}
 	want := `3 bad rows (onError: "skip" leaves them out):
 d/m.jsonl: record 2 (line 2): output: wanted a string, found a number: 7
-d/m.jsonl: record 3 (line 4): the JSON ends where ',' or '}' was wanted at byte 83
+d/m.jsonl: record 3 (line 4): the JSON ends where ',' or '}' was wanted at byte 83: near "{\"instruction\":\"a\""
 d/m.jsonl: record 4 (line 5): output: is missing; the row has instruction, result`
 	if err.Error() != want {
 		t.Errorf("%v\nwant\n%s", err, want)
@@ -294,12 +294,12 @@ func TestRefusals(t *testing.T) {
 		{one, `{"format":"text","columns":{"text":"body"}}`, "body: is missing (the text); the row has text"},
 		{map[string]string{}, `{"format":"text"}`, "holds no files"},
 		{map[string]string{"a.bin": "x"}, `{"format":"text"}`, "a.bin: its container cannot be told"},
-		{map[string]string{"a.jsonl.gz": "\x1f\x8b"}, `{"format":"text"}`, "a.jsonl.gz: a compressed file"},
+		{map[string]string{"a.jsonl.gz": "\x1f\x8b"}, `{"format":"text"}`, "a.jsonl.gz: unpacking gzip: "},
 		{map[string]string{"a.jsonl": "\n\n"}, `{"format":"text"}`, "no records: 0 rows were read"},
 		{map[string]string{"a.jsonl": "1\n"}, `{"format":"text","onError":"skip"}`, "no records: 1 rows were read and 1 skipped"},
 		{map[string]string{"a.json": `[{"text":"x"},{"te`}, `{"format":"text","onError":"skip"}`, "a.json: record 2: the file ends within a value"},
 		{map[string]string{"a.json": `{"a":[{"text":"x"}],"b":[{"text":"y"}]}`}, `{"format":"text"}`, "several fields hold lists of objects (a, b); say which with rows"},
-		{map[string]string{"a.csv": "text\n\"x"}, `{"format":"text","onError":"skip"}`, "a.csv: record 1 (line 2): a quoted field that starts on line 2 never ends"},
+		{map[string]string{"a.csv": "text\n\"x"}, `{"format":"text","onError":"skip"}`, "a.csv: record 1 (line 2): a quoted field that starts here never ends: "},
 		{map[string]string{"a.jsonl": "{\"text\":\"\xff\"}"}, `{"format":"text"}`, "a.jsonl: record 1 (line 1): invalid UTF-8 (byte 0xff) at byte 9"},
 		{map[string]string{"a.jsonl": `{"text":"\ud800"}`}, `{"format":"text"}`, `\ud800 is half of a surrogate pair and stands for no character at byte 9`},
 	} {

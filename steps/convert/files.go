@@ -3,23 +3,19 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 )
 
 // A source is one file to read.
 type source struct {
-	path      string // on this machine
-	name      string // slash-separated, within the input
+	entry     dataset.Entry
 	container dataset.Container
 }
 
@@ -40,7 +36,7 @@ func findFiles(dir string, p Params, log *slog.Logger) ([]source, error) {
 		switch {
 		case p.Container == string(dataset.Auto) && rows && s.container == dataset.PlainText,
 			p.Container == string(dataset.Auto) && savedBeside(sources, s):
-			log.Info("passed over " + s.name)
+			log.Info("passed over " + s.entry.Name)
 		default:
 			kept = append(kept, s)
 		}
@@ -60,6 +56,37 @@ func findFiles(dir string, p Params, log *slog.Logger) ([]source, error) {
 // listFiles walks dir in order of name, leaving hidden files out. unknown says
 // of which files the container cannot be told.
 func listFiles(dir string, p Params) (sources []source, unknown []error, err error) {
+	entries, err := listEntries(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name)
+	}
+	if len(entries) > 0 {
+		if err := checkPatterns(p.Files, names); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, entry := range entries {
+		if ok, err := chosen(entry.Name, p.Files); !ok || err != nil {
+			continue
+		}
+		s := source{entry: entry, container: dataset.Container(p.Container)}
+		if s.container == dataset.Auto {
+			if s.container, err = entry.Detect(); err != nil {
+				unknown = append(unknown, fmt.Errorf("%s: %w", entry.Name, err))
+				continue
+			}
+		}
+		sources = append(sources, s)
+	}
+	return sources, unknown, nil
+}
+
+// listEntries returns the files below dir and in the archives there, by name.
+func listEntries(dir string) (entries []dataset.Entry, err error) {
 	err = filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -77,55 +104,17 @@ func listFiles(dir string, p Params) (sources []source, unknown []error, err err
 		if err != nil {
 			return err
 		}
-		s := source{path: file, name: filepath.ToSlash(rel), container: dataset.Container(p.Container)}
-		if s.container == dataset.Auto {
-			head, err := readHead(file)
-			if err != nil {
-				return err
-			}
-			if s.container, err = dataset.Detect(s.name, head); err != nil {
-				unknown = append(unknown, fmt.Errorf("%s: %w", s.name, err))
-				return nil
-			}
-		}
-		sources = append(sources, s)
-		return nil
+		more, err := dataset.Entries(file, filepath.ToSlash(rel))
+		entries = append(entries, more...)
+		return err
 	})
-	slices.SortFunc(sources, func(a, b source) int { return strings.Compare(a.name, b.name) })
-	return sources, unknown, err
-}
-
-func readHead(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	head := make([]byte, 64)
-	n, err := io.ReadFull(f, head)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
-	}
-	return head[:n], err
+	slices.SortFunc(entries, func(a, b dataset.Entry) int { return strings.Compare(a.Name, b.Name) })
+	return entries, err
 }
 
 // savedBeside reports whether s describes Arrow files of its folder.
 func savedBeside(sources []source, s source) bool {
-	return slices.Contains(savedNames, path.Base(s.name)) && slices.ContainsFunc(sources, func(other source) bool {
-		return other.container == dataset.Arrow && strings.HasPrefix(other.name, strings.TrimPrefix(path.Dir(s.name)+"/", "./"))
+	return slices.Contains(savedNames, path.Base(s.entry.Name)) && slices.ContainsFunc(sources, func(other source) bool {
+		return other.container == dataset.Arrow && strings.HasPrefix(other.entry.Name, strings.TrimPrefix(path.Dir(s.entry.Name)+"/", "./"))
 	})
-}
-
-// checkOptions refuses options that no file would heed.
-func checkOptions(p Params, sources []source) error {
-	has := func(c dataset.Container) bool {
-		return slices.ContainsFunc(sources, func(s source) bool { return s.container == c })
-	}
-	if p.Text != nil && !has(dataset.PlainText) {
-		return &pipeline.FieldError{Field: "text", Err: fmt.Errorf("no file is plain text: %s is %s", sources[0].name, sources[0].container)}
-	}
-	if p.Rows != "" && !has(dataset.JSON) {
-		return &pipeline.FieldError{Field: "rows", Err: fmt.Errorf("no file is JSON: %s is %s", sources[0].name, sources[0].container)}
-	}
-	return nil
 }

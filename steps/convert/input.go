@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -23,6 +24,10 @@ type input struct {
 	shaper *dataset.Shaper
 	files  []source
 	emit   func(pipeline.Fact)
+	log    *slog.Logger
+
+	threads int
+	tmp     string
 
 	read    int64
 	skipped int64
@@ -48,29 +53,25 @@ func (in *input) each(ctx context.Context, use func(dataset.Record) error) error
 }
 
 func (in *input) file(ctx context.Context, file source, use func(dataset.Record) error) error {
-	options := dataset.Options{Container: file.container, Columns: in.shaper.Columns()}
-	if file.container == dataset.JSON {
-		options.Rows = in.p.Rows
-	}
-	if in.p.Text != nil {
-		options.Unit = dataset.Unit(in.p.Text.Split)
-	}
-	rows, err := dataset.Open(file.path, file.name, options)
+	rows, err := file.entry.Open(in.p.reading(file, in.shaper.Columns(), in.threads, in.tmp))
 	if err != nil {
 		return in.stop(err)
 	}
 	defer rows.Close()
+	if text, ok := rows.(interface{ Encoding() string }); ok && text.Encoding() != "utf-8" && in.p.Encoding == "" {
+		in.log.Info(file.entry.Name + " is read as " + text.Encoding())
+	}
+	records := dataset.Shaped(rows, func(raw dataset.Raw, to []dataset.Record) ([]dataset.Record, error) {
+		record, err := in.shaper.Record(file.entry.Name, raw)
+		return append(to, record), err
+	})
 	for {
 		if in.read%1000 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		raw, err := rows.Next()
+		record, err := records()
 		if err == io.EOF {
 			return nil
-		}
-		var record dataset.Record
-		if err == nil {
-			record, err = in.shaper.Record(file.name, raw)
 		}
 		in.count()
 		if err == nil {

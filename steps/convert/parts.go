@@ -34,8 +34,8 @@ func newParts(p Params, out map[string]string, shape dataset.Shape) (*parts, err
 		ps.list = []*part{{name: "records", share: 1}}
 	} else {
 		test, validation := p.Split.Test, p.Split.Validation
-		if test < 0 || validation < 0 || test+validation <= 0 || test+validation >= 1 {
-			return nil, &pipeline.FieldError{Field: "split", Err: fmt.Errorf("%v for test and %v for validation leave nothing to split or to train on", test, validation)}
+		if err := p.Split.check(); err != nil {
+			return nil, err
 		}
 		if test > 0 {
 			ps.list = append(ps.list, &part{name: "test", share: test})

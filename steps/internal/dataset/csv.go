@@ -1,247 +1,490 @@
 package dataset
 
 import (
-	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxColumns bounds the header of a CSV file.
 const maxColumns = 10_000
 
-// csvRows reads comma- or tab-separated values (RFC 4180): the first record
-// names the columns, and every row is an object of strings. Records end in LF,
-// CRLF or CR; a quoted field holds any of them as they are; a quote within an
-// unquoted field is an ordinary character; blank lines are skipped.
-type csvRows struct {
-	file   source
-	name   string
-	r      *bufio.Reader
+// csvTable is how the records of comma-separated values (RFC 4180) become rows:
+// every row is an object of strings. Records end in LF, CRLF or CR; a quoted
+// field holds any of them as they are; a quote within an unquoted field is an
+// ordinary character; blank lines are skipped.
+type csvTable struct {
 	comma  byte
-	max    int64
 	header []string
-
-	record int64
-	line   int64 // of the next byte, counted from 1
-	at     int64 // offset of the next byte
-	text   []byte
-	ends   []int // of each field within text
-	err    error // final
+	max    int64
 }
 
-func openCSV(file source, size int64, name string, comma byte, options Options) (Rows, error) {
-	r := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16)
-	head, err := r.Peek(3)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	mark, err := checkText(head)
+// openCSV reads a table whose columns its first record names, or options.
+func openCSV(t *text, name string, container Container, options Options) (Rows, error) {
+	r, err := t.open(t.start)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Discard(mark); err != nil {
-		return nil, err
+	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "record", cut: cutRecords}
+	rows, err := newCSV(t, name, r, c, container, options)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
-	c := &csvRows{file: file, name: name, r: r, comma: comma, max: options.maxRow, line: 1, at: int64(mark)}
-	if err := c.readHeader(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return rows, nil
 }
 
-func (c *csvRows) readHeader() error {
-	what, err := c.read()
-	if err == io.EOF {
-		return errors.New("the file is empty; its first line must name the columns")
-	}
+func newCSV(t *text, name string, r io.Closer, c *cutter, container Container, options Options) (Rows, error) {
+	first := c.next()
+	table := &csvTable{max: options.maxRow}
+	lines, err := table.begin(&first, container, options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if at := invalidUTF8(c.text); at >= 0 {
-		what = invalidAt(c.text, at, 0)
+	next := func() block {
+		if b := first; b.at >= 0 {
+			first = block{at: -1}
+			return b
+		}
+		return c.next()
 	}
-	if what != "" {
-		return fmt.Errorf("the header: %s", what)
+	rows := newBlockRows(t, name, r, options, next, table.parse)
+	rows.lines = lines
+	return rows, nil
+}
+
+// begin finds the delimiter and the columns, and takes what comes before the
+// rows off b. lines is how many lines that was.
+func (c *csvTable) begin(b *block, container Container, options Options) (lines int64, err error) {
+	for range options.Skip {
+		end := len(b.data)
+		eachLine(b.data, func(start, stop int) bool {
+			end = stop + 1
+			if stop+1 < len(b.data) && b.data[stop] == '\r' && b.data[stop+1] == '\n' {
+				end++
+			}
+			return false
+		})
+		if end > len(b.data) || end == 0 {
+			return 0, fmt.Errorf("skip is %d, and the file has fewer lines", options.Skip)
+		}
+		b.data, b.at, lines = b.data[end:], b.at+int64(end), lines+1
 	}
-	if len(c.ends) > maxColumns {
-		return fmt.Errorf("the header names %d columns; at most %d are read", len(c.ends), maxColumns)
+	c.comma = delimiter(b.data, container, options.Delimiter)
+	if options.Fields != nil {
+		c.header = options.Fields
+		if b.err != nil && b.err != io.EOF && len(b.data) == 0 {
+			return lines, b.err
+		}
+		return lines, nil
+	}
+	head, end, err := c.readHeader(*b)
+	if err != nil {
+		return 0, err
+	}
+	b.data, b.at = b.data[end:], b.at+int64(end)
+	return lines + head, nil
+}
+
+// delimiter is the declared one, or the container's, unless the first record is
+// in one piece with it and falls apart in equally many fields as the next ones
+// with another.
+func delimiter(b []byte, container Container, declared string) byte {
+	if declared != "" {
+		return declared[0]
+	}
+	own := byte(',')
+	if container == TSV {
+		own = '\t'
+	}
+	sample := b[:min(len(b), 1<<16)]
+	if n, _ := fieldsWith(sample, own); n > 1 {
+		return own
+	}
+	best, most := own, 1
+	for _, other := range []byte{';', '\t', '|', ','} {
+		if n, same := fieldsWith(sample, other); same && n > most {
+			best, most = other, n
+		}
+	}
+	return best
+}
+
+// fieldsWith counts the fields of the first record, and says whether the next
+// ones have as many.
+func fieldsWith(b []byte, comma byte) (n int, same bool) {
+	s := csvScanner{b: b, comma: comma}
+	for range 10 {
+		s.ends = s.ends[:0]
+		what := s.record()
+		switch {
+		case what == scanEnd || what == scanOpen || s.i == len(b) && n > 0:
+			return n, true
+		case what == scanBlank:
+		case n == 0:
+			n = len(s.ends)
+		case len(s.ends) != n:
+			return n, false
+		}
+	}
+	return n, true
+}
+
+// readHeader reads the names of the columns, and returns how many lines and
+// bytes they take.
+func (c *csvTable) readHeader(b block) (lines int64, end int, err error) {
+	s := csvScanner{b: b.data, comma: c.comma}
+	what := scanBlank
+	for what == scanBlank {
+		what = s.record()
+	}
+	text := b.data[s.start:s.i]
+	switch {
+	case what == scanEnd && b.err != nil && b.err != io.EOF:
+		return 0, 0, b.err
+	case what == scanEnd:
+		return 0, 0, errors.New("the file is empty; its first line must name the columns")
+	case what == scanOpen:
+		return 0, 0, errors.New("the header: a quoted field in it never ends")
+	case s.what != "":
+		return 0, 0, fmt.Errorf("the header: %s", s.what)
+	case len(s.ends) > maxColumns:
+		return 0, 0, fmt.Errorf("the header names %d columns; at most %d are read", len(s.ends), maxColumns)
+	}
+	if at := invalidUTF8(text); at >= 0 {
+		return 0, 0, fmt.Errorf("the header: %s", invalidAt(text, at, b.at+int64(s.start)))
 	}
 	seen := map[string]bool{}
-	for i := range c.ends {
-		column := string(c.fieldText(i))
+	for i := range s.ends {
+		column := s.field(i)
 		if seen[column] {
-			return fmt.Errorf("the header names column %s twice", snippet(column))
+			return 0, 0, fmt.Errorf("the header names column %s twice", snippet(column))
 		}
 		seen[column] = true
 		c.header = append(c.header, column)
 	}
-	return nil
+	if err := c.checkHeader(s, b); err != nil {
+		return 0, 0, err
+	}
+	return s.lines, s.i, nil
 }
 
-func (c *csvRows) Close() error { return c.file.Close() }
-
-func (c *csvRows) Next() (Raw, error) {
-	if c.err != nil {
-		return Raw{}, c.err
+// checkHeader refuses a first record that is one of data: it holds numbers, and
+// the record after it does where it does. A name in it that is empty or a
+// number may stand.
+func (c *csvTable) checkHeader(s csvScanner, b block) error {
+	numbers := 0
+	for _, name := range c.header {
+		if isNumber(name) {
+			numbers++
+		}
 	}
+	if numbers == 0 {
+		return nil
+	}
+	s.ends = s.ends[:0]
+	next := scanBlank
+	for next == scanBlank {
+		next = s.record()
+	}
+	if next == scanOpen || next == scanEnd {
+		return nil
+	}
+	below := 0 // numbers below numbers, from the left
+	for i := range min(len(s.ends), len(c.header)) {
+		if isNumber(c.header[i]) && isNumber(s.field(i)) {
+			below++
+		}
+	}
+	if below < numbers || years(c.header) {
+		return nil
+	}
+	shown := snippet(string(bytes.TrimRight(b.data[:min(len(b.data), 100)], "\r\n")))
+	if i := bytes.IndexAny(b.data, "\r\n"); i >= 0 {
+		shown = snippet(string(b.data[:i]))
+	}
+	if len(s.ends) != len(c.header) || numbers < len(c.header) {
+		return fmt.Errorf("the first line is no header: %s holds numbers, as the line after does; give header: false, fields, and skip: 1 if it is no row either", shown)
+	}
+	return fmt.Errorf("the first line is no header: %s is all numbers, as the line after; give header: false and fields", shown)
+}
+
+// years reports whether the numbers of a header are names: years that ascend or
+// descend, or counted columns 0, 1, 2, …
+func years(header []string) bool {
+	var numbers []string
+	for _, name := range header {
+		if isNumber(name) {
+			numbers = append(numbers, name)
+		}
+	}
+	if len(numbers) < 2 {
+		return false
+	}
+	for i, n := range numbers[1:] {
+		if len(n) > 4 || strings.ContainsAny(n, ".-+eE") || step(numbers[i], n) != 1 && step(n, numbers[i]) != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// step returns b-a of short natural numbers.
+func step(a, b string) int {
+	return natural(b) - natural(a)
+}
+
+func natural(s string) (n int) {
+	for i := 0; i < len(s) && i < 6; i++ {
+		n = 10*n + int(s[i]-'0')
+	}
+	return n
+}
+
+func isNumber(s string) bool {
+	p := jsonParser{b: []byte(s)}
+	var v Value
+	return s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') && p.number(&v) == nil && p.i == len(s)
+}
+
+// cutRecords ends after the last line whose end is in no quoted field if all
+// quotes are those of fields. Where they are not, parsing finds out.
+func cutRecords(b []byte) int {
+	quotes := bytes.Count(b, []byte{'"'})
+	for end := cutLines(b); end > 0; {
+		quotes -= bytes.Count(b[end:], []byte{'"'})
+		if quotes%2 == 0 {
+			return end
+		}
+		b = b[:end]
+		next := cutLines(b[:end-1])
+		if next == 0 {
+			break
+		}
+		end = next
+	}
+	return 0
+}
+
+// parse parses a block of records.
+func (c *csvTable) parse(b block) *parsed {
+	p := &parsed{block: b}
+	s := csvScanner{b: b.data, comma: c.comma, valid: utf8.Valid(b.data)}
+	memory := slab{chunk: max(slabFields, len(c.header))}
 	for {
-		line, start := c.line, c.at
-		what, err := c.read()
-		if err != nil {
-			if err != io.EOF {
-				err = final(c.name, c.record+1, line, err)
-			}
-			c.err = err
-			return Raw{}, err
+		line := s.lines + 1
+		what := s.record()
+		if s.start < len(b.data) && int64(s.i-s.start) > c.max {
+			p.err = &RowError{Record: p.count + 1, Line: line, What: fmt.Sprintf("the record takes more than %d bytes", c.max), Final: true}
+			return p
 		}
-		if c.ends == nil {
-			continue // a blank line
+		switch what {
+		case scanEnd:
+			p.lines = s.lines
+			return p
+		case scanBlank:
+			continue
+		case scanOpen:
+			p.open(b, &s, line)
+			return p
 		}
-		c.record++
-		if at := invalidUTF8(c.text); at >= 0 {
-			what = fmt.Sprintf("invalid UTF-8 (byte 0x%02x) in the record at byte %d", c.text[at], start)
-		}
-		if what == "" && len(c.ends) != len(c.header) {
-			what = fmt.Sprintf("%d fields where the header names %d: %s", len(c.ends), len(c.header), snippet(string(c.text)))
-		}
-		if what != "" {
-			return Raw{}, &RowError{File: c.name, Record: c.record, Line: line, What: what}
-		}
-		row := Value{Kind: Object, Fields: make([]Field, len(c.header))}
-		text := string(c.text)
-		from := 0
-		for i, end := range c.ends {
-			row.Fields[i] = Field{c.header[i], stringValue(text[from:end])}
-			from = end
-		}
-		return Raw{Value: row, Record: c.record, Line: line}, nil
-	}
-}
-
-func (c *csvRows) fieldText(i int) []byte {
-	from := 0
-	if i > 0 {
-		from = c.ends[i-1]
-	}
-	return c.text[from:c.ends[i]]
-}
-
-// read reads one record into text and ends; ends is nil for a blank line. what
-// says that the record is malformed though the next one can be read; err is
-// final.
-func (c *csvRows) read() (what string, err error) {
-	c.text, c.ends = c.text[:0], nil
-	wasQuoted := false // the field being read; a second pair of quotes is malformed
-	for {
-		b, err := c.byte()
-		if err == io.EOF {
-			if len(c.text) == 0 && c.ends == nil && !wasQuoted {
-				return "", io.EOF
-			}
-			c.ends = append(c.ends, len(c.text))
-			return what, nil
-		}
-		if err != nil {
-			return "", err
-		}
-		fieldStart := len(c.text) == c.lastEnd()
-		switch {
-		case b == '"' && fieldStart && !wasQuoted:
-			wasQuoted = true
-			after, err := c.quoted()
-			if err != nil {
-				return "", err
-			}
-			if after != "" && what == "" {
-				what = after
-			}
-		case b == c.comma:
-			c.ends = append(c.ends, len(c.text))
-			wasQuoted = false
-		case b == '\n' || b == '\r':
-			c.newline(b)
-			if len(c.text) == 0 && c.ends == nil && !wasQuoted {
-				return "", nil // blank
-			}
-			c.ends = append(c.ends, len(c.text))
-			return what, nil
-		default:
-			if err := c.add(b); err != nil {
-				return "", err
-			}
-		}
-	}
-}
-
-func (c *csvRows) lastEnd() int {
-	if len(c.ends) == 0 {
-		return 0
-	}
-	return c.ends[len(c.ends)-1]
-}
-
-// quoted reads a field from after its opening quote to its closing one. after
-// says that something else than the field's end follows.
-func (c *csvRows) quoted() (after string, err error) {
-	line := c.line
-	for {
-		b, err := c.byte()
-		if err == io.EOF {
-			return "", fmt.Errorf("a quoted field that starts on line %d never ends", line)
-		}
-		if err != nil {
-			return "", err
-		}
-		if b != '"' {
-			if b == '\n' || b == '\r' && !c.follows('\n') {
-				c.line++
-			}
-			if err := c.add(b); err != nil {
-				return "", err
-			}
+		p.count++
+		if bad := c.check(&s, b); bad != "" {
+			p.reject(p.count, line, "", bad)
 			continue
 		}
-		if c.follows('"') {
-			c.byte()
-			if err := c.add('"'); err != nil {
-				return "", err
+		fields := memory.fieldsOf(len(c.header))
+		for i := range fields {
+			fields[i].Name = c.header[i]
+			fields[i].Value.Kind, fields[i].Value.Text = String, s.field(i)
+		}
+		p.rows = append(p.rows, Raw{Value: Value{Kind: Object, Fields: fields}, Record: p.count, Line: line})
+	}
+}
+
+// open notes that a block ends within a quoted field: what the field starts is
+// left for the next block, or it never ends.
+func (p *parsed) open(b block, s *csvScanner, line int64) {
+	if b.err == nil {
+		p.rest, p.lines = len(b.data)-s.start, line-1
+		return
+	}
+	if b.err != io.EOF {
+		return // which says more
+	}
+	p.err = &RowError{Record: p.count + 1, Line: s.opened, What: "a quoted field that starts here never ends: " + snippet(string(b.data[s.start:])), Final: true}
+}
+
+// check says what is wrong with the record that s has read.
+func (c *csvTable) check(s *csvScanner, b block) string {
+	text := b.data[s.start:s.stop]
+	if !s.valid {
+		if at := invalidUTF8(text); at >= 0 {
+			return invalidAt(text, at, b.at+int64(s.start))
+		}
+	}
+	if s.what != "" {
+		return s.what
+	}
+	if len(s.ends) != len(c.header) {
+		return fmt.Sprintf("%d fields where the header names %d: %s", len(s.ends), len(c.header), snippet(string(text)))
+	}
+	return ""
+}
+
+// fieldsOf returns memory for n fields.
+func (s *slab) fieldsOf(n int) []Field {
+	if n > len(s.fields) {
+		s.fields = make([]Field, max(n, s.chunk))
+	}
+	kept := s.fields[:n:n]
+	s.fields = s.fields[n:]
+	return kept
+}
+
+// What csvScanner.record found.
+const (
+	scanRecord = iota
+	scanBlank
+	scanEnd
+	scanOpen // the text ends within a quoted field
+)
+
+// csvScanner finds the fields of records.
+type csvScanner struct {
+	b     []byte
+	comma byte
+	valid bool // all of b is UTF-8
+	i     int  // next byte
+
+	start, stop int // of the record, without its end
+	lines       int64
+	ends        []csvField
+	what        string // is malformed about the record
+	opened      int64  // line on which the quoted field begins
+}
+
+// csvField is where a field is, without its quotes.
+type csvField struct {
+	start, end int
+	doubled    bool // it holds quotes, each written twice
+}
+
+// field returns the text of a field of the record: a part of b, unless it holds
+// quotes.
+func (s *csvScanner) field(i int) string {
+	f := s.ends[i]
+	text := s.b[f.start:f.end]
+	if f.doubled {
+		return strings.ReplaceAll(string(text), `""`, `"`)
+	}
+	return view(text)
+}
+
+// record reads the next record.
+func (s *csvScanner) record() int {
+	s.ends, s.what, s.start = s.ends[:0], "", s.i
+	if s.i == len(s.b) {
+		return scanEnd
+	}
+	if c := s.b[s.i]; c == '\n' || c == '\r' {
+		s.newline()
+		return scanBlank
+	}
+	for {
+		if s.i < len(s.b) && s.b[s.i] == '"' {
+			if !s.quoted() {
+				return scanOpen
 			}
+		} else {
+			end := s.i + plainField(s.b[s.i:], s.comma)
+			s.ends = append(s.ends, csvField{s.i, end, false})
+			s.i = end
+		}
+		if s.i < len(s.b) && s.b[s.i] == s.comma {
+			s.i++
 			continue
 		}
-		next, err := c.r.Peek(1)
-		if err == nil && next[0] != c.comma && !strings.ContainsRune("\r\n", rune(next[0])) {
-			return fmt.Sprintf("%q after the closing quote of a field", next[0]), nil
+		s.stop = s.i
+		s.newline()
+		return scanRecord
+	}
+}
+
+// newline consumes the end of a line, if one comes next.
+func (s *csvScanner) newline() {
+	if s.i == len(s.b) {
+		return
+	}
+	if s.b[s.i] == '\r' && s.i+1 < len(s.b) && s.b[s.i+1] == '\n' {
+		s.i++
+	}
+	s.i++
+	s.lines++
+}
+
+// quoted reads a field whose opening quote is next; false when it has no end.
+func (s *csvScanner) quoted() bool {
+	s.opened = s.lines + 1
+	f := csvField{start: s.i + 1}
+	for i := f.start; ; i += 2 {
+		n := bytes.IndexByte(s.b[i:], '"')
+		if n < 0 {
+			return false
 		}
-		return "", nil
+		if i += n; i+1 == len(s.b) || s.b[i+1] != '"' {
+			f.end = i
+			break
+		}
+		f.doubled = true
 	}
+	s.i = f.end + 1
+	s.lines += countLines(s.b[f.start:f.end])
+	if s.i < len(s.b) && s.b[s.i] != s.comma && s.b[s.i] != '\n' && s.b[s.i] != '\r' {
+		if s.what == "" {
+			r, _ := utf8.DecodeRune(s.b[s.i:])
+			s.what = fmt.Sprintf("%q after the closing quote of a field", r)
+		}
+		s.i += plainField(s.b[s.i:], s.comma)
+	}
+	s.ends = append(s.ends, f)
+	return true
 }
 
-func (c *csvRows) byte() (byte, error) {
-	b, err := c.r.ReadByte()
-	if err == nil {
-		c.at++
+// countLines counts the line ends in b.
+func countLines(b []byte) int64 {
+	n := bytes.Count(b, []byte{'\n'})
+	if bytes.IndexByte(b, '\r') >= 0 {
+		n += bytes.Count(b, []byte{'\r'}) - bytes.Count(b, []byte("\r\n"))
 	}
-	return b, err
+	return int64(n)
 }
 
-func (c *csvRows) follows(b byte) bool {
-	next, err := c.r.Peek(1)
-	return err == nil && next[0] == b
-}
-
-func (c *csvRows) newline(b byte) {
-	if b == '\r' && c.follows('\n') {
-		c.byte()
+// plainField returns how many bytes of b come before a comma or the end of a
+// line. Eight bytes are looked at together, as in plainText.
+func plainField(b []byte, comma byte) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	commas := ones * uint64(comma)
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		c, lf, cr := w^commas, w^('\n'*ones), w^('\r'*ones)
+		found := ((c - ones) &^ c) | ((lf - ones) &^ lf) | ((cr - ones) &^ cr)
+		if found &= highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
 	}
-	c.line++
-}
-
-func (c *csvRows) add(b byte) error {
-	if int64(len(c.text)) == c.max {
-		return fmt.Errorf("the record takes more than %d bytes", c.max)
+	for ; i < len(b); i++ {
+		if c := b[i]; c == comma || c == '\n' || c == '\r' {
+			return i
+		}
 	}
-	c.text = append(c.text, b)
-	return nil
+	return i
 }

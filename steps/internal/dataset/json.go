@@ -1,7 +1,10 @@
 package dataset
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -22,21 +25,63 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Wha
 // It refuses invalid UTF-8, lone surrogates and nesting deeper than maxDepth.
 // When an object names a field twice, the last value counts, as in JavaScript,
 // Python and Go. Errors are *SyntaxError.
-func ParseJSON(b []byte) (v Value, err error) {
-	p := jsonParser{b: b}
-	if v, err = p.value(0); err != nil {
+func ParseJSON(b []byte) (Value, error) {
+	p := jsonParser{b: bytes.Clone(b), valid: utf8.Valid(b)}
+	return p.whole()
+}
+
+// jsonParser reads values whose strings are parts of b, which must not change
+// afterwards.
+type jsonParser struct {
+	b     []byte
+	i     int
+	valid bool // all of b is UTF-8
+	slab  slab
+
+	fields []Field // of the objects being read, inner ones last
+	items  []Value // of the lists being read
+}
+
+// slab hands out memory for fields and items from larger pieces.
+type slab struct {
+	chunk  int // fields of a piece; 0 is none more than asked for
+	fields []Field
+	items  []Value
+}
+
+func (s *slab) keepFields(from []Field) []Field {
+	n := len(from)
+	if n > len(s.fields) {
+		s.fields = make([]Field, max(n, s.chunk))
+	}
+	kept := s.fields[:n:n]
+	s.fields = s.fields[n:]
+	copy(kept, from)
+	return kept
+}
+
+func (s *slab) keepItems(from []Value) []Value {
+	n := len(from)
+	if n > len(s.items) {
+		s.items = make([]Value, max(n, s.chunk))
+	}
+	kept := s.items[:n:n]
+	s.items = s.items[n:]
+	copy(kept, from)
+	return kept
+}
+
+// whole reads a value that fills b but for white space.
+func (p *jsonParser) whole() (v Value, err error) {
+	p.fields, p.items = p.fields[:0], p.items[:0]
+	if err = p.value(&v, 0); err != nil {
 		return Value{}, err
 	}
 	p.space()
-	if p.i < len(b) {
+	if p.i < len(p.b) {
 		return Value{}, p.unexpected("the end")
 	}
 	return v, nil
-}
-
-type jsonParser struct {
-	b []byte
-	i int
 }
 
 func (p *jsonParser) fail(at int, format string, args ...any) error {
@@ -72,94 +117,120 @@ func (p *jsonParser) peek() byte {
 	return 0
 }
 
-func (p *jsonParser) value(depth int) (Value, error) {
+func (p *jsonParser) value(v *Value, depth int) (err error) {
 	switch c := p.peek(); {
 	case c == '"':
-		s, err := p.str()
-		return Value{Kind: String, Text: s}, err
+		v.Kind = String
+		v.Text, err = p.str()
+		return err
 	case c == '{' || c == '[':
 		if depth == maxDepth {
-			return Value{}, p.fail(p.i, "nested more than %d deep", maxDepth)
+			return p.fail(p.i, "nested more than %d deep", maxDepth)
 		}
 		if c == '{' {
-			return p.object(depth + 1)
+			return p.object(v, depth+1)
 		}
-		return p.list(depth + 1)
+		return p.list(v, depth+1)
 	case c == '-' || c >= '0' && c <= '9':
-		return p.number()
+		return p.number(v)
+	case c == 't' && p.word("true"):
+		v.Kind, v.Bool = Bool, true
+		return nil
+	case c == 'f' && p.word("false"):
+		v.Kind = Bool
+		return nil
+	case c == 'n' && p.word("null"):
+		return nil
 	}
-	for _, word := range []struct {
-		text  string
-		value Value
-	}{{"true", Value{Kind: Bool, Bool: true}}, {"false", Value{Kind: Bool}}, {"null", Value{}}} {
-		if end := p.i + len(word.text); end <= len(p.b) && string(p.b[p.i:end]) == word.text {
-			p.i = end
-			return word.value, nil
-		}
-	}
-	return Value{}, p.unexpected("a value")
+	return p.unexpected("a value")
 }
 
-func (p *jsonParser) list(depth int) (Value, error) {
-	v := Value{Kind: List}
+// word consumes a word if it comes next.
+func (p *jsonParser) word(word string) bool {
+	end := p.i + len(word)
+	if end > len(p.b) || string(p.b[p.i:end]) != word {
+		return false
+	}
+	p.i = end
+	return true
+}
+
+func (p *jsonParser) list(v *Value, depth int) error {
+	v.Kind = List
 	p.i++
 	if p.peek() == ']' {
 		p.i++
-		return v, nil
+		return nil
 	}
+	base := len(p.items)
 	for {
-		item, err := p.value(depth)
-		if err != nil {
-			return Value{}, err
+		var item Value
+		if err := p.value(&item, depth); err != nil {
+			return err
 		}
-		v.Items = append(v.Items, item)
+		p.items = append(p.items, item)
 		switch p.peek() {
 		case ',':
 			p.i++
 		case ']':
 			p.i++
-			return v, nil
+			v.Items = p.slab.keepItems(p.items[base:])
+			p.items = p.items[:base]
+			return nil
 		default:
-			return Value{}, p.unexpected("',' or ']'")
+			return p.unexpected("',' or ']'")
 		}
 	}
 }
 
-func (p *jsonParser) object(depth int) (Value, error) {
-	v := Value{Kind: Object}
+func (p *jsonParser) object(v *Value, depth int) error {
+	v.Kind = Object
 	var index map[string]int // only for objects of many fields
 	p.i++
 	if p.peek() == '}' {
 		p.i++
-		return v, nil
+		return nil
 	}
+	base := len(p.fields)
 	for {
 		if p.peek() != '"' {
-			return Value{}, p.unexpected("a field's name in quotes")
+			return p.unexpected("a field's name in quotes")
 		}
 		name, err := p.str()
 		if err != nil {
-			return Value{}, err
+			return err
 		}
 		if p.peek() != ':' {
-			return Value{}, p.unexpected("':'")
+			return p.unexpected("':'")
 		}
 		p.i++
-		item, err := p.value(depth)
-		if err != nil {
-			return Value{}, err
+		var item Value
+		if err := p.value(&item, depth); err != nil {
+			return err
 		}
-		index = v.set(name, item, index)
+		index = p.field(base, name, item, index)
 		switch p.peek() {
 		case ',':
 			p.i++
 		case '}':
 			p.i++
-			return v, nil
+			v.Fields = p.slab.keepFields(p.fields[base:])
+			p.fields = p.fields[:base]
+			return nil
 		default:
-			return Value{}, p.unexpected("',' or '}'")
+			return p.unexpected("',' or '}'")
 		}
 	}
+}
+
+// field puts a field into the object whose fields start at base, as set does.
+func (p *jsonParser) field(base int, name string, item Value, index map[string]int) map[string]int {
+	own := Value{Fields: p.fields[base:]}
+	index = own.set(name, item, index)
+	if len(own.Fields) > len(p.fields)-base {
+		p.fields = append(p.fields, Field{name, item})
+	}
+	return index
 }
 
 // set puts a field into an object, replacing one of the same name. index is the
@@ -194,7 +265,7 @@ func (v *Value) set(name string, item Value, index map[string]int) map[string]in
 	return index
 }
 
-func (p *jsonParser) number() (Value, error) {
+func (p *jsonParser) number(v *Value) error {
 	start := p.i
 	if p.b[p.i] == '-' {
 		p.i++
@@ -202,12 +273,12 @@ func (p *jsonParser) number() (Value, error) {
 	if p.i < len(p.b) && p.b[p.i] == '0' {
 		p.i++
 	} else if p.digits() == 0 {
-		return Value{}, p.unexpected("a digit")
+		return p.unexpected("a digit")
 	}
 	if p.i < len(p.b) && p.b[p.i] == '.' {
 		p.i++
 		if p.digits() == 0 {
-			return Value{}, p.unexpected("a digit")
+			return p.unexpected("a digit")
 		}
 	}
 	if p.i < len(p.b) && (p.b[p.i] == 'e' || p.b[p.i] == 'E') {
@@ -216,10 +287,11 @@ func (p *jsonParser) number() (Value, error) {
 			p.i++
 		}
 		if p.digits() == 0 {
-			return Value{}, p.unexpected("a digit")
+			return p.unexpected("a digit")
 		}
 	}
-	return Value{Kind: Number, Text: string(p.b[start:p.i])}, nil
+	v.Kind, v.Text = Number, view(p.b[start:p.i])
+	return nil
 }
 
 func (p *jsonParser) digits() (n int) {
@@ -233,17 +305,26 @@ func (p *jsonParser) digits() (n int) {
 // str reads the string whose opening quote is at p.i.
 func (p *jsonParser) str() (string, error) {
 	p.i++
-	start := p.i
+	begin, start := p.i, p.i
 	var buf []byte // what came before start, once an escape was met
-	for p.i < len(p.b) {
+	for {
+		p.i += plainText(p.b[p.i:])
+		if p.i >= len(p.b) {
+			return "", p.fail(p.i, "the JSON ends within a string")
+		}
 		switch c := p.b[p.i]; {
 		case c == '"':
 			s := p.b[start:p.i]
 			p.i++
-			if buf != nil {
-				return string(append(buf, s...)), nil
+			if !p.valid {
+				if bad := invalidUTF8(p.b[begin : p.i-1]); bad >= 0 {
+					return "", p.fail(begin+bad, "invalid UTF-8 (byte 0x%02x)", p.b[begin+bad])
+				}
 			}
-			return string(s), nil
+			if buf != nil {
+				s = append(buf, s...)
+			}
+			return view(s), nil
 		case c == '\\':
 			buf = append(buf, p.b[start:p.i]...)
 			r, err := p.escape()
@@ -254,19 +335,35 @@ func (p *jsonParser) str() (string, error) {
 				buf = []byte{}
 			}
 			start = p.i
-		case c < 0x20:
-			return "", p.fail(p.i, "control character 0x%02x in a string, which must be escaped", c)
-		case c < utf8.RuneSelf:
-			p.i++
 		default:
-			r, size := utf8.DecodeRune(p.b[p.i:])
-			if r == utf8.RuneError && size == 1 {
-				return "", p.fail(p.i, "invalid UTF-8 (byte 0x%02x)", c)
-			}
-			p.i += size
+			return "", p.fail(p.i, "control character 0x%02x in a string, which must be escaped", c)
 		}
 	}
-	return "", p.fail(p.i, "the JSON ends within a string")
+}
+
+// plainText returns how many bytes of b come before a quote, a backslash or a
+// control character. Eight bytes are looked at together ("Bit Twiddling Hacks",
+// "Determine if a word has a byte less than n").
+func plainText(b []byte) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		found := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((w - 0x20*ones) &^ w)
+		if found &= highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < 0x20 {
+			return i
+		}
+	}
+	return i
 }
 
 // escape reads the escape whose backslash is at p.i.

@@ -1,103 +1,351 @@
 package dataset
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
-// jsonlRows reads JSON Lines: one value a line, blank lines between them.
-type jsonlRows struct {
-	lines  *lines
-	record int64
-	err    error // final
-}
+// slabFields is how many fields the rows of one block get memory for at a time.
+const slabFields = 512
 
-func openJSONL(file source, size int64, name string, options Options) (Rows, error) {
-	l, err := openLines(file, size, name, options)
+// openJSONL reads JSON Lines: one value a line, blank lines between them.
+func openJSONL(t *text, name string, options Options) (Rows, error) {
+	r, err := t.open(t.start)
 	if err != nil {
 		return nil, err
 	}
-	return &jsonlRows{lines: l}, nil
+	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines}
+	return newBlockRows(t, name, r, options, c.next, func(b block) *parsed { return parseLines(b, options.maxRow) }), nil
 }
 
-func (j *jsonlRows) Close() error { return j.lines.Close() }
+// parseLines parses a block of JSON Lines.
+func parseLines(b block, most int64) *parsed {
+	p := &parsed{block: b}
+	parser := jsonParser{valid: utf8.Valid(b.data), slab: slab{chunk: slabFields}}
+	eachLine(b.data, func(start, end int) bool {
+		p.lines++
+		if int64(end-start) > most {
+			p.err = &RowError{Record: p.count + 1, Line: p.lines, What: fmt.Sprintf("the line is longer than %d bytes", most), Final: true}
+			return false
+		}
+		if blank(b.data[start:end]) {
+			return true
+		}
+		p.count++
+		parser.b, parser.i = b.data[:end], start
+		p.add(&parser, p.lines)
+		return true
+	})
+	return p
+}
 
-func (j *jsonlRows) Next() (Raw, error) {
-	for j.err == nil {
-		line, _, err := j.lines.next()
-		if err == io.EOF {
-			j.err = err
-			break
+// add parses the value that parser stands at as the next row.
+func (p *parsed) add(parser *jsonParser, line int64) {
+	from := parser.i
+	value, err := parser.whole()
+	if err != nil {
+		p.reject(p.count, line, "", shift(err, parser.b, from, p.block.at))
+		return
+	}
+	p.rows = append(p.rows, Raw{Value: value, Record: p.count, Line: line})
+}
+
+// eachLine calls use with the extent of each line of b, without its end, until
+// it returns false. Lines end in LF, CRLF or CR.
+func eachLine(b []byte, use func(start, end int) bool) {
+	bare := bytes.IndexByte(b, '\r') >= 0
+	for at := 0; at < len(b); {
+		end, next := len(b), len(b)
+		if i := bytes.IndexByte(b[at:], '\n'); i >= 0 {
+			end, next = at+i, at+i+1
 		}
-		if err != nil {
-			j.err = final(j.lines.name, j.record+1, j.lines.line, err)
-			break
+		if bare {
+			if i := bytes.IndexByte(b[at:end], '\r'); i >= 0 {
+				if end = at + i; end+1 != next-1 || b[end+1] != '\n' {
+					next = end + 1
+				}
+			}
 		}
-		if strings.Trim(string(line), " \t") == "" {
+		if !use(at, end) {
+			return
+		}
+		at = next
+	}
+}
+
+// blank reports whether a line holds nothing but spaces and tabs.
+func blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// shift words a parser's error about b[from:] with its offset in the text and
+// what stands there.
+func shift(err error, b []byte, from int, offset int64) string {
+	var syntax *SyntaxError
+	if !errors.As(err, &syntax) {
+		return err.Error()
+	}
+	what := (&SyntaxError{Offset: syntax.Offset + offset, What: syntax.What}).Error()
+	if strings.HasPrefix(syntax.What, "invalid UTF-8") {
+		return what + unsureHint
+	}
+	at := int(syntax.Offset)
+	if near := b[max(from, at-nearBytes):min(len(b), at+nearBytes)]; len(near) > 0 {
+		what += ": near " + snippet(strings.ToValidUTF8(string(near), ""))
+	}
+	return what
+}
+
+// nearBytes is how much text around a place an error shows.
+const nearBytes = 24
+
+// openJSON reads a file of JSON: a list of rows; an object of which one field
+// holds such a list; one row; or several rows one after another.
+func openJSON(t *text, name string, options Options) (Rows, error) {
+	f := &jsonFrames{max: options.maxRow}
+	start, err := f.find(t, options)
+	if err != nil {
+		return nil, err
+	}
+	if f.inList {
+		start++ // the bracket
+	}
+	r, err := t.open(start)
+	if err != nil {
+		return nil, err
+	}
+	f.r, f.at = r, start
+	return newBlockRows(t, name, r, options, f.next, parseFrames), nil
+}
+
+// parseFrames parses a block of values of which only the extents are known.
+func parseFrames(b block) *parsed {
+	p := &parsed{block: b}
+	parser := jsonParser{valid: utf8.Valid(b.data), slab: slab{chunk: slabFields}}
+	for i := 0; i < len(b.frames); i += 2 {
+		p.count++
+		parser.b, parser.i = b.data[:b.frames[i+1]], b.frames[i]
+		p.add(&parser, 0)
+	}
+	return p
+}
+
+// jsonFrames cuts a text of JSON into blocks of whole rows without parsing
+// them: brackets are counted, strings skipped. What it frames is parsed
+// strictly later.
+type jsonFrames struct {
+	max     int64
+	inList  bool // rows stand between the brackets of a list
+	wrapped bool // and the list in an object
+
+	r    io.Reader
+	at   int64 // offset of what next returns
+	rest []byte
+	err  error // of r
+
+	begun bool // the first row was read
+}
+
+// next returns the next block; the one with an error is the last.
+func (f *jsonFrames) next() block {
+	buf := append(make([]byte, 0, max(blockBytes, 2*len(f.rest))), f.rest...)
+	for {
+		for f.err == nil && len(buf) < cap(buf) {
+			var n int
+			n, f.err = f.r.Read(buf[len(buf):cap(buf)])
+			buf = buf[:len(buf)+n]
+		}
+		frames, end, err := f.frame(buf)
+		if f.err != nil && f.err != io.EOF && err == nil {
+			err = f.err
+		}
+		if f.err == nil && err == nil && end == 0 {
+			if int64(len(buf)) > f.max {
+				return block{data: buf, at: f.at, err: f.tooLong()}
+			}
+			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
 			continue
 		}
-		j.record++
-		value, err := ParseJSON(line)
-		if err != nil {
-			return Raw{}, &RowError{File: j.lines.name, Record: j.record, Line: j.lines.line, What: shift(err, j.lines.start)}
+		b := block{data: buf[:end:end], at: f.at, frames: frames, err: err}
+		f.rest = buf[end:]
+		f.at += int64(end)
+		return b
+	}
+}
+
+func (f *jsonFrames) tooLong() error { return fmt.Errorf("the row takes more than %d bytes", f.max) }
+
+// frame finds the rows of b, from the first on, that end in it: from where to
+// where each is, and where what comes after the last one starts. An error ends
+// the text: io.EOF when nothing is wrong.
+func (f *jsonFrames) frame(b []byte) (frames []int, end int, err error) {
+	done := f.err == io.EOF
+	for {
+		start, more, err := f.advance(b, end)
+		if err == errShort && !done {
+			return frames, end, nil
 		}
-		return Raw{Value: value, Record: j.record, Line: j.lines.line}, nil
+		if err == errShort {
+			err = fmt.Errorf("the file ends within the list of rows, at byte %d", f.at+int64(len(b)))
+		}
+		if err != nil || !more {
+			if err == nil {
+				err = io.EOF
+			}
+			return frames, end, err
+		}
+		stop := valueEnd(b, start, done)
+		switch {
+		case stop < 0 && !done:
+			return frames, end, nil
+		case stop < 0:
+			return frames, end, fmt.Errorf("the file ends within a value, at byte %d", f.at+int64(len(b)))
+		case int64(stop-start) > f.max:
+			return frames, end, f.tooLong()
+		}
+		frames = append(frames, start, stop)
+		end, f.begun = stop, true
 	}
-	return Raw{}, j.err
 }
 
-// shift words a parser's error with offsets from the start of the file.
-func shift(err error, offset int64) string {
-	var syntax *SyntaxError
-	if errors.As(err, &syntax) {
-		return (&SyntaxError{Offset: syntax.Offset + offset, What: syntax.What}).Error()
+// errShort says that a buffer ends before what was looked for.
+var errShort = errors.New("the text ends early")
+
+// advance returns where the row after b[i:] starts; false when there is none.
+func (f *jsonFrames) advance(b []byte, i int) (start int, more bool, err error) {
+	i = skipSpace(b, i)
+	if i == len(b) {
+		if f.inList || f.err != io.EOF {
+			return i, false, errShort
+		}
+		return i, false, nil
 	}
-	return err.Error()
+	c := b[i]
+	switch {
+	case !f.inList && f.begun && c != '{':
+		return i, false, fmt.Errorf("%q where another object or the end was wanted at byte %d", c, f.at+int64(i))
+	case !f.inList:
+		return i, true, nil
+	case c == ']':
+		return i, false, f.trailer(b, i+1)
+	case !f.begun:
+		return i, true, nil
+	case c != ',':
+		return i, false, fmt.Errorf("%q where ',' or ']' was wanted at byte %d", c, f.at+int64(i))
+	}
+	if i = skipSpace(b, i+1); i == len(b) {
+		return i, false, errShort
+	}
+	if b[i] == ']' {
+		return i, false, fmt.Errorf("a comma before the end of the list at byte %d", f.at+int64(i))
+	}
+	return i, true, nil
 }
 
-// jsonRows reads a file of JSON: a list of rows; an object of which one field
-// holds such a list; one row; or several rows one after another.
-type jsonRows struct {
-	file   source
-	name   string
-	framer framer
-	inList bool // rows stand between the brackets of a list
-	begun  bool // the first row of the list was read
-	record int64
-	err    error // final
+// trailer checks what follows the list of rows: the end, or the rest of the
+// object around it, which find has walked already.
+func (f *jsonFrames) trailer(b []byte, i int) error {
+	if i = skipSpace(b, i); i == len(b) {
+		if f.err != io.EOF {
+			return errShort
+		}
+		return nil
+	}
+	if c := b[i]; !f.wrapped || c != ',' && c != '}' {
+		return fmt.Errorf("%q after the end of the list at byte %d", c, f.at+int64(i))
+	}
+	return nil
 }
 
-func openJSON(file source, name string, options Options) (Rows, error) {
-	head := make([]byte, 3)
-	n, err := file.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return nil, err
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isJSONSpace(b[i]) {
+		i++
 	}
-	mark, err := checkText(head[:n])
-	if err != nil {
-		return nil, err
-	}
-	j := &jsonRows{file: file, name: name}
-	start, err := j.find(int64(mark), options)
-	if err != nil {
-		return nil, err
-	}
-	j.framer = newFramer(file, start, options.maxRow)
-	if j.inList {
-		j.framer.skip() // the bracket
-	}
-	return j, nil
+	return i
 }
 
-func (j *jsonRows) Close() error { return j.file.Close() }
+// valueEnd returns where the value that starts at b[i] ends, or -1 when b ends
+// first. A value that is no string, list or object ends before the first byte
+// that cannot be part of it, or, when done, with b.
+func valueEnd(b []byte, i int, done bool) int {
+	depth := 0
+	for start := i; i < len(b); i++ {
+		switch c := b[i]; c {
+		case '"':
+			if depth == 0 && i > start {
+				return i
+			}
+			if i = stringEnd(b, i+1); i < 0 {
+				return -1
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '[', '{':
+			if depth == 0 && i > start {
+				return i
+			}
+			depth++
+		case ']', '}':
+			if depth == 0 && i > start {
+				return i
+			}
+			if depth == 0 {
+				continue
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ' ', '\t', '\n', '\r', ',', ':':
+			if depth == 0 && i > start {
+				return i
+			}
+		}
+	}
+	if done && depth == 0 {
+		return len(b)
+	}
+	return -1
+}
+
+// stringEnd returns where the closing quote is of a string whose text starts at
+// b[i], or -1.
+func stringEnd(b []byte, i int) int {
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		quote := i + n
+		slashes := 0
+		for quote-slashes > i && b[quote-slashes-1] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return quote
+		}
+		i = quote + 1
+	}
+}
 
 // find returns where the rows start, looking no further than the end of the
 // first object of the file.
-func (j *jsonRows) find(mark int64, options Options) (int64, error) {
-	f := newFramer(j.file, mark, options.maxRow)
+func (j *jsonFrames) find(t *text, options Options) (int64, error) {
+	r, err := t.open(t.start)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	f := newFramer(r, t.start, options.maxRow)
 	c, err := f.peek()
 	if err == io.EOF {
 		return 0, errors.New("the file is empty")
@@ -114,20 +362,20 @@ func (j *jsonRows) find(mark int64, options Options) (int64, error) {
 	}
 	lists, known, err := wrapped(&f, options.Columns)
 	if err != nil {
-		return mark, nil // reading the row will say where it is wrong
+		return t.start, nil // reading the row will say where it is wrong
 	}
 	if _, err := f.peek(); err != io.EOF || known && options.Rows == "" {
-		return mark, nil // rows one after another, or a single one
+		return t.start, nil // rows one after another, or a single one
 	}
-	return j.choose(lists, mark, options)
+	return j.choose(lists, t.start, options)
 }
 
 // choose picks the list that holds the rows of a lone object.
-func (j *jsonRows) choose(lists []listField, mark int64, options Options) (int64, error) {
+func (j *jsonFrames) choose(lists []listField, start int64, options Options) (int64, error) {
 	var names []string
 	for _, l := range lists {
 		if options.Rows == l.name || options.Rows == "" && len(lists) == 1 {
-			j.inList = true
+			j.inList, j.wrapped = true, true
 			return l.at, nil
 		}
 		names = append(names, l.name)
@@ -138,7 +386,7 @@ func (j *jsonRows) choose(lists []listField, mark int64, options Options) (int64
 	case len(lists) > 1:
 		return 0, fmt.Errorf("several fields hold lists of objects (%s); say which with rows", strings.Join(names, ", "))
 	}
-	return mark, nil
+	return start, nil
 }
 
 func orNone(names []string) string {
@@ -146,268 +394,4 @@ func orNone(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-func (j *jsonRows) Next() (Raw, error) {
-	if j.err != nil {
-		return Raw{}, j.err
-	}
-	more, err := j.advance()
-	if err == nil && !more {
-		err = io.EOF
-	}
-	var text []byte
-	var start int64
-	if err == nil {
-		j.record++
-		start = j.framer.at
-		text, err = j.framer.value()
-	}
-	if err != nil {
-		if err != io.EOF {
-			err = final(j.name, max(j.record, 1), 0, err)
-		}
-		j.err = err
-		return Raw{}, err
-	}
-	value, err := ParseJSON(text)
-	if err != nil {
-		return Raw{}, &RowError{File: j.name, Record: j.record, What: shift(err, start)}
-	}
-	return Raw{Value: value, Record: j.record}, nil
-}
-
-// advance moves to the start of the next row; false when there is none.
-func (j *jsonRows) advance() (bool, error) {
-	f := &j.framer
-	c, err := f.peek()
-	if !j.inList {
-		if err == io.EOF {
-			return false, nil
-		}
-		if err == nil && j.record > 0 && c != '{' {
-			err = fmt.Errorf("%q where another object or the end was wanted at byte %d", c, f.at)
-		}
-		return err == nil, err
-	}
-	if err == io.EOF {
-		return false, fmt.Errorf("the file ends within the list of rows, at byte %d", f.at)
-	}
-	if err != nil {
-		return false, err
-	}
-	if c == ']' {
-		f.skip()
-		return false, j.trailer()
-	}
-	if j.begun {
-		if c != ',' {
-			return false, fmt.Errorf("%q where ',' or ']' was wanted at byte %d", c, f.at)
-		}
-		f.skip()
-		if c, err = f.peek(); err == nil && c == ']' {
-			return false, fmt.Errorf("a comma before the end of the list at byte %d", f.at)
-		}
-		if err == io.EOF {
-			err = fmt.Errorf("the file ends within the list of rows, at byte %d", f.at)
-		}
-	}
-	j.begun = true
-	return err == nil, err
-}
-
-// trailer checks what follows the list of rows: the end, or the rest of the
-// object around it, which find has walked already.
-func (j *jsonRows) trailer() error {
-	c, err := j.framer.peek()
-	switch {
-	case err == io.EOF || err == nil && (c == ',' || c == '}') && j.wraps():
-		return nil
-	case err != nil:
-		return err
-	}
-	return fmt.Errorf("%q after the end of the list at byte %d", c, j.framer.at)
-}
-
-// wraps reports whether the file starts with an object.
-func (j *jsonRows) wraps() bool {
-	f := newFramer(j.file, 0, 1<<10)
-	if c, err := f.peek(); err == nil && c == 0xef {
-		f = newFramer(j.file, 3, 1<<10)
-	}
-	c, err := f.peek()
-	return err == nil && c == '{'
-}
-
-// listField is a field of the top-level object that holds a list of objects.
-type listField struct {
-	name string
-	at   int64 // of its bracket
-}
-
-// wrapped walks the object that f stands at: which fields hold lists of objects,
-// and whether one of the named columns is there.
-func wrapped(f *framer, columns []string) (lists []listField, known bool, err error) {
-	f.skip()
-	for {
-		c, err := f.peek()
-		if err != nil {
-			return nil, false, err
-		}
-		if c == '}' { // of an empty object; after a comma the row will say so
-			f.skip()
-			return lists, known, nil
-		}
-		text, err := f.value()
-		if err != nil {
-			return nil, false, err
-		}
-		name, err := ParseJSON(text)
-		if err != nil || name.Kind != String {
-			return nil, false, errors.New("not a field's name")
-		}
-		for _, column := range columns {
-			known = known || column == name.Text
-		}
-		if c, err := f.peek(); err != nil || c != ':' {
-			return nil, false, errors.New("no colon")
-		}
-		f.skip()
-		list, err := f.field(name.Text)
-		if err != nil {
-			return nil, false, err
-		}
-		lists = append(lists, list...)
-		c, err = f.peek()
-		if err != nil || c != ',' && c != '}' {
-			return nil, false, errors.New("no comma")
-		}
-		f.skip()
-		if c == '}' {
-			return lists, known, nil
-		}
-	}
-}
-
-// framer finds the extents of JSON values in a file without parsing them:
-// brackets are counted, strings skipped. What it frames is parsed strictly later.
-type framer struct {
-	r   *bufio.Reader
-	at  int64 // offset of the next byte
-	max int64 // bytes of one value
-	buf []byte
-}
-
-func newFramer(file io.ReaderAt, at, limit int64) framer {
-	return framer{r: bufio.NewReaderSize(io.NewSectionReader(file, at, 1<<62), 1<<16), at: at, max: limit}
-}
-
-// peek returns the next byte that is not white space.
-func (f *framer) peek() (byte, error) {
-	for {
-		c, err := f.r.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		if !isJSONSpace(c) {
-			return c, f.r.UnreadByte()
-		}
-		f.at++
-	}
-}
-
-// skip consumes the byte that peek returned.
-func (f *framer) skip() {
-	if _, err := f.r.ReadByte(); err == nil {
-		f.at++
-	}
-}
-
-// value returns the bytes of the value that starts here, valid until the next
-// call.
-func (f *framer) value() ([]byte, error) {
-	f.buf = f.buf[:0]
-	err := f.scan(func(c byte) error {
-		if int64(len(f.buf)) == f.max {
-			return fmt.Errorf("the row takes more than %d bytes", f.max)
-		}
-		f.buf = append(f.buf, c)
-		return nil
-	})
-	return f.buf, err
-}
-
-// field skips a field's value; when it is a list of objects it returns it.
-func (f *framer) field(name string) ([]listField, error) {
-	c, err := f.peek()
-	if err != nil {
-		return nil, err
-	}
-	start, n := f.at, 0
-	var list []listField
-	err = f.scan(func(c byte) error {
-		if n == 0 || n == 1 && !isJSONSpace(c) {
-			n++
-			if n == 2 && c == '{' {
-				list = []listField{{name, start}}
-			}
-		}
-		return nil
-	})
-	if c != '[' {
-		list = nil
-	}
-	return list, err
-}
-
-// scan consumes one value, giving each byte to keep. A value that is no string,
-// list or object ends before the first byte that cannot be part of it.
-func (f *framer) scan(keep func(byte) error) error {
-	depth, quoted, escaped := 0, false, false
-	for n := 0; ; n++ {
-		c, err := f.r.ReadByte()
-		if err == io.EOF && n > 0 && depth == 0 && !quoted {
-			return nil
-		}
-		if err == io.EOF {
-			return fmt.Errorf("the file ends within a value, at byte %d", f.at)
-		}
-		if err != nil {
-			return err
-		}
-		ends := false
-		switch {
-		case quoted:
-			switch {
-			case escaped:
-				escaped = false
-			case c == '\\':
-				escaped = true
-			case c == '"':
-				quoted, ends = false, depth == 0
-			}
-		case c == '"':
-			if depth == 0 && n > 0 {
-				return f.r.UnreadByte()
-			}
-			quoted = true
-		case c == '[' || c == '{':
-			if depth == 0 && n > 0 {
-				return f.r.UnreadByte()
-			}
-			depth++
-		case (c == ']' || c == '}') && depth > 0:
-			depth--
-			ends = depth == 0
-		case depth == 0 && n > 0 && (isJSONSpace(c) || c == ',' || c == ']' || c == '}' || c == ':'):
-			return f.r.UnreadByte()
-		}
-		f.at++
-		if err := keep(c); err != nil {
-			return err
-		}
-		if ends {
-			return nil
-		}
-	}
 }

@@ -3,7 +3,6 @@ package dataset
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ const (
 	Parquet   Container = "parquet"
 	Arrow     Container = "arrow" // IPC, file or stream
 	PlainText Container = "text"
+	Excel     Container = "xlsx"
 )
 
 // Unit is what becomes one row of plain text.
@@ -43,7 +43,17 @@ type Options struct {
 	// with one of them is a row, not a wrapper around rows.
 	Columns []string
 
-	maxRow int64 // bytes of one row; 0 is maxRowBytes
+	Encoding  string   // of text, as charset.Parse reads it; "" tells it
+	Delimiter string   // of CSV, one byte; "" tells it
+	Fields    []string // the columns of CSV without a header, or of a sheet; nil for those that the first record names
+	Skip      int      // lines of CSV, or rows of a sheet, before the header or the first row
+	Sheet     string   // of a workbook; "" is its only one that holds rows
+
+	Threads int    // that may parse at once; 0 is one
+	Tmp     string // folder for what must be unpacked to be read; "" is the system's
+
+	member string // of a zip archive
+	maxRow int64  // bytes of one row; 0 is maxRowBytes
 }
 
 // maxRowBytes bounds one row of a file.
@@ -63,7 +73,8 @@ type Rows interface {
 	// that is Final, the row after can be read.
 	Next() (Raw, error)
 
-	// Close releases the file. Rows already returned stay valid.
+	// Close releases the file. Rows already returned stay valid; a row's text
+	// may share memory with that of its neighbours.
 	Close() error
 }
 
@@ -108,10 +119,7 @@ func final(name string, record, line int64, err error) *RowError {
 func Open(path, name string, options Options) (Rows, error) {
 	file, size, err := openFile(path)
 	if err != nil {
-		if inner := errors.Unwrap(err); inner != nil {
-			err = inner // without the path, which is this machine's
-		}
-		return nil, final(name, 0, 0, err)
+		return nil, final(name, 0, 0, pathless(err))
 	}
 	rows, err := newRows(file, size, name, options)
 	if err != nil {
@@ -134,34 +142,58 @@ func newRows(file source, size int64, name string, options Options) (Rows, error
 }
 
 func newContainer(file source, size int64, name string, options Options) (Rows, error) {
+	in, err := newInput(file, size, name, options.member)
+	if err != nil {
+		return nil, err
+	}
 	container := options.Container
 	if container == "" || container == Auto {
-		head := make([]byte, 64)
-		n, err := file.ReadAt(head, 0)
-		if err != nil && err != io.EOF {
-			return nil, err
-		}
-		if container, err = Detect(name, head[:n]); err != nil {
+		if container, err = Detect(in.name, in.head); err != nil {
 			return nil, err
 		}
 	}
 	switch container {
-	case JSON:
-		return openJSON(file, name, options)
-	case JSONL:
-		return openJSONL(file, size, name, options)
-	case CSV:
-		return openCSV(file, size, name, ',', options)
-	case TSV:
-		return openCSV(file, size, name, '\t', options)
-	case Parquet:
-		return openParquet(file, size, name, options)
-	case Arrow:
-		return openArrow(file, size, name)
-	case PlainText:
-		return openText(file, size, name, options)
+	case JSON, JSONL, CSV, TSV, PlainText:
+		return openAsText(in, name, container, options)
+	case Parquet, Arrow, Excel:
+		return openBinary(in, name, container, options)
 	}
 	return nil, fmt.Errorf("unknown container %q", container)
+}
+
+func openAsText(in *input, name string, container Container, options Options) (Rows, error) {
+	t, err := in.text(options.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	switch container {
+	case JSON:
+		return openJSON(t, name, options)
+	case JSONL:
+		return openJSONL(t, name, options)
+	case PlainText:
+		return openText(t, name, options)
+	}
+	return openCSV(t, name, container, options)
+}
+
+func openBinary(in *input, name string, container Container, options Options) (rows Rows, err error) {
+	file, size, err := in.random(options.Tmp)
+	if err != nil {
+		return nil, err
+	}
+	switch container {
+	case Parquet:
+		rows, err = openParquet(file, size, name, options)
+	case Arrow:
+		rows, err = openArrow(file, size, name)
+	default:
+		rows, err = openExcel(file, size, name, options)
+	}
+	if copied, ok := file.(temporary); ok && err != nil {
+		return nil, errors.Join(err, copied.remove())
+	}
+	return rows, err
 }
 
 // extensions are the containers by the end of a file's name.
@@ -170,10 +202,12 @@ var extensions = map[string]Container{
 	".csv": CSV, ".tsv": TSV, ".tab": TSV,
 	".parquet": Parquet, ".parq": Parquet,
 	".arrow": Arrow, ".arrows": Arrow, ".feather": Arrow,
+	".xlsx": Excel, ".xlsm": Excel,
 	".txt": PlainText, ".text": PlainText, ".md": PlainText,
 }
 
-// Detect tells the container of a file from its name and first bytes.
+// Detect tells the container of a file from its name and first bytes, both
+// without what it is packed in; an archive must be a workbook.
 func Detect(name string, head []byte) (Container, error) {
 	start := string(head)
 	switch {
@@ -185,9 +219,8 @@ func Detect(name string, head []byte) (Container, error) {
 		return Arrow, nil
 	case strings.HasPrefix(start, "FEA1"):
 		return "", errors.New("a Feather file of version 1, which cannot be read; write it as version 2")
-	case strings.HasPrefix(start, "\x1f\x8b"), strings.HasPrefix(start, "PK\x03\x04"),
-		strings.HasPrefix(start, "\x28\xb5\x2f\xfd"), strings.HasPrefix(start, "BZh"), strings.HasPrefix(start, "\xfd7zXZ"):
-		return "", errors.New("a compressed file; unpack it in the fetch step")
+	case strings.HasPrefix(start, "PK\x03\x04"):
+		return Excel, nil
 	}
 	extension := strings.ToLower(path.Ext(name))
 	container, ok := extensions[extension]
@@ -200,17 +233,4 @@ func Detect(name string, head []byte) (Container, error) {
 		return "", fmt.Errorf("its container cannot be told from the name; set container, or name it one of %s", strings.Join(known, ", "))
 	}
 	return container, nil
-}
-
-// checkText refuses the beginnings of text that is not UTF-8, and returns how
-// many bytes a byte order mark takes.
-func checkText(head []byte) (int, error) {
-	start := string(head)
-	switch {
-	case strings.HasPrefix(start, "\xef\xbb\xbf"):
-		return 3, nil
-	case strings.HasPrefix(start, "\xff\xfe"), strings.HasPrefix(start, "\xfe\xff"):
-		return 0, errors.New("the text is UTF-16; save it as UTF-8")
-	}
-	return 0, nil
 }

@@ -67,12 +67,13 @@ func TestJSONLRows(t *testing.T) {
 		{"\ufeff{\"a\":1}\r\n\r\n2\r[3]\n", []string{`1:1 {"a":1}`, `2:3 2`, `3:4 [3]`}},
 		{"{\"a\":\"x\u2028y\\u2028\"}\n", []string{"1:1 {\"a\":\"x\u2028y\u2028\"}"}},
 		{"{\"a\":1,\"b\":2,\"a\":3}", []string{`1:1 {"a":3,"b":2}`}},
-		{"1\nx\n3\n", []string{"1:1 1", "f: record 2 (line 2): 'x' where a value was wanted at byte 2", "3:3 3"}},
-		{"\"a\xffb\"\n1", []string{"f: record 1 (line 1): invalid UTF-8 (byte 0xff) at byte 2", "2:2 1"}},
+		{"1\nx\n3\n", []string{"1:1 1", "f: record 2 (line 2): 'x' where a value was wanted at byte 2: near \"x\"", "3:3 3"}},
+		{"\"a\xffb\"\n1", []string{"f: record 1 (line 1): invalid UTF-8 (byte 0xff) at byte 2" + unsureHint, "2:2 1"}},
 		{"\"\\ud83d\\ude00 \\u0000\"", []string{`1:1 "😀 \u0000"`}},
-		{"\"\\ude00\"", []string{`f: record 1 (line 1): \ude00 is half of a surrogate pair and stands for no character at byte 1`}},
-		{"\"\\ud83dx\"", []string{`f: record 1 (line 1): \ud83d is half of a surrogate pair and stands for no character at byte 1`}},
-		{"\xff\xfe1\x00", []string{"f: the text is UTF-16; save it as UTF-8"}},
+		{"\"\\ude00\"", []string{`f: record 1 (line 1): \ude00 is half of a surrogate pair and stands for no character at byte 1: near "\"\\ude00\""`}},
+		{"\"\\ud83dx\"", []string{`f: record 1 (line 1): \ud83d is half of a surrogate pair and stands for no character at byte 1: near "\"\\ud83dx\""`}},
+		{"\xff\xfe1\x00", []string{"1:1 1"}},
+		{"\xff\xfe1\x00\x00\xdc", []string{"f: record 1: byte 0x00 at byte 4 is not utf-16le"}},
 	})
 }
 
@@ -87,13 +88,13 @@ func TestJSONRows(t *testing.T) {
 		{"{\"messages\":[{\"role\":\"user\"}]}", []string{`1 {"messages":[{"role":"user"}]}`}},
 		{"{\"a\":[{\"x\":1}]} {\"a\":[]}", []string{`1 {"a":[{"x":1}]}`, `2 {"a":[]}`}},
 		{"{\"a\":[1],\"b\":[]}", []string{`1 {"a":[1],"b":[]}`}},
-		{"[1,2", []string{"1 1", "2 2", "f: record 2: the file ends within the list of rows, at byte 4"}},
-		{"[1,]", []string{"1 1", "f: record 1: a comma before the end of the list at byte 3"}},
+		{"[1,2", []string{"1 1", "2 2", "f: record 3: the file ends within the list of rows, at byte 4"}},
+		{"[1,]", []string{"1 1", "f: record 2: a comma before the end of the list at byte 3"}},
 		{"[{\"a\":1", []string{"f: record 1: the file ends within a value, at byte 7"}},
-		{"[1}", []string{"1 1", "f: record 1: '}' where ',' or ']' was wanted at byte 2"}},
-		{"[tru, 2]", []string{"f: record 1: 't' where a value was wanted at byte 1", "2 2"}},
-		{"[1] 2", []string{"1 1", "f: record 1: '2' after the end of the list at byte 4"}},
-		{"{} 2", []string{"1 {}", "f: record 1: '2' where another object or the end was wanted at byte 3"}},
+		{"[1}", []string{"1 1", "f: record 2: '}' where ',' or ']' was wanted at byte 2"}},
+		{"[tru, 2]", []string{"f: record 1: 't' where a value was wanted at byte 1: near \"tru\"", "2 2"}},
+		{"[1] 2", []string{"1 1", "f: record 2: '2' after the end of the list at byte 4"}},
+		{"{} 2", []string{"1 {}", "f: record 2: '2' where another object or the end was wanted at byte 3"}},
 	})
 }
 
@@ -131,12 +132,12 @@ func TestCSVRows(t *testing.T) {
 		{"a\n\"\"\nx", []string{`1:2 {"a":""}`, `2:3 {"a":"x"}`}},
 		{"a,b\n1\n1,2,3\n4,5\n", []string{
 			`f: record 1 (line 2): 1 fields where the header names 2: "1"`,
-			`f: record 2 (line 3): 3 fields where the header names 2: "123"`, `3:4 {"a":"4","b":"5"}`}},
+			`f: record 2 (line 3): 3 fields where the header names 2: "1,2,3"`, `3:4 {"a":"4","b":"5"}`}},
 		{"a\n\"x\"y\nz\n", []string{`f: record 1 (line 2): 'y' after the closing quote of a field`, `2:3 {"a":"z"}`}},
-		{"a\n\"x\"\"\n", []string{"f: record 1 (line 2): a quoted field that starts on line 2 never ends"}},
+		{"a\n\"x\"\"\n", []string{`f: record 1 (line 2): a quoted field that starts here never ends: "\"x\"\"\n"`}},
 		{"a,a\n", []string{`f: the header names column "a" twice`}},
-		{"a\n\xffx\ny\n", []string{"f: record 1 (line 2): invalid UTF-8 (byte 0xff) in the record at byte 2", `2:3 {"a":"y"}`}},
-		{"a\xff\n", []string{"f: the header: invalid UTF-8 (byte 0xff) at byte 1"}},
+		{"a\n\xffx\ny\n", []string{"f: record 1 (line 2): invalid UTF-8 (byte 0xff) at byte 2" + unsureHint, `2:3 {"a":"y"}`}},
+		{"a\xff\n", []string{"f: the header: invalid UTF-8 (byte 0xff) at byte 1" + unsureHint}},
 	})
 	checkRows(t, Options{Container: TSV}, []rowsCase{
 		{"a\tb,c\n1\t\"2\t3\"\n", []string{`1:2 {"a":"1","b,c":"2\t3"}`}},
@@ -154,7 +155,7 @@ func TestTextRows(t *testing.T) {
 			t.Errorf("%s: %q, want %q", unit, got, want)
 		}
 	}
-	if got := show(t, "a\n\xe4\nb", Options{Container: PlainText, Unit: Line}); len(got) != 3 || got[1] != "f: record 2 (line 2): invalid UTF-8 (byte 0xe4) at byte 2" {
+	if got := show(t, "a\n\xe4\nb", Options{Container: PlainText, Unit: Line}); len(got) != 3 || got[1] != "f: record 2 (line 2): invalid UTF-8 (byte 0xe4) at byte 2"+unsureHint {
 		t.Errorf("%q", got)
 	}
 }
@@ -169,7 +170,7 @@ func TestDetect(t *testing.T) {
 		{"x.bin", "PAR1....", Parquet, ""},
 		{"x", "ARROW1\x00\x00", Arrow, ""},
 		{"x.csv", "a,b", CSV, ""},
-		{"x.csv", "\x1f\x8b\x08", "", "a compressed file"},
+		{"x", "PK\x03\x04", Excel, ""},
 		{"x", "text", "", "its container cannot be told from the name"},
 	} {
 		got, err := Detect(c.name, []byte(c.head))

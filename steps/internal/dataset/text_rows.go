@@ -3,6 +3,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -11,30 +12,23 @@ import (
 // lines splits a file into lines that end in LF, CRLF or CR. A byte order mark
 // at the start is no part of the first line.
 type lines struct {
-	file  source
-	name  string
-	r     *bufio.Reader
-	at    int64 // offset of the next byte
-	line  int64 // number of the line last read
-	max   int64
-	buf   []byte
-	start int64 // offset of the line last read
+	text   *text
+	reader io.Closer
+	name   string
+	r      *bufio.Reader
+	at     int64 // offset of the next byte
+	line   int64 // number of the line last read
+	max    int64
+	buf    []byte
+	start  int64 // offset of the line last read
 }
 
-func openLines(file source, size int64, name string, options Options) (*lines, error) {
-	r := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16)
-	head, err := r.Peek(3)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	mark, err := checkText(head)
+func openLines(t *text, name string, options Options) (*lines, error) {
+	r, err := t.open(t.start)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Discard(mark); err != nil {
-		return nil, err
-	}
-	return &lines{file: file, name: name, r: r, at: int64(mark), max: options.maxRow}, nil
+	return &lines{text: t, reader: r, name: name, r: bufio.NewReaderSize(r, 1<<16), at: t.start, max: options.maxRow}, nil
 }
 
 // next returns the next line without its end, valid until the call after, and
@@ -85,9 +79,9 @@ func (l *lines) terminator() string {
 	return end
 }
 
-func (l *lines) Close() error { return l.file.Close() }
+func (l *lines) Close() error { return errors.Join(l.reader.Close(), l.text.close()) }
 
-// textRows reads plain text: every row is a string.
+// textRows reads plain text, whole or by paragraph: every row is a string.
 type textRows struct {
 	lines  *lines
 	unit   Unit
@@ -95,26 +89,64 @@ type textRows struct {
 	err    error // final
 }
 
-func openText(file source, size int64, name string, options Options) (Rows, error) {
+func openText(t *text, name string, options Options) (Rows, error) {
 	switch options.Unit {
 	case "":
 		options.Unit = File
-	case File, Paragraph, Line:
+	case Line:
+		return openTextLines(t, name, options)
+	case File, Paragraph:
 	default:
 		return nil, fmt.Errorf("unknown unit %q of text", options.Unit)
 	}
-	l, err := openLines(file, size, name, options)
+	l, err := openLines(t, name, options)
 	if err != nil {
 		return nil, err
 	}
 	return &textRows{lines: l, unit: options.Unit}, nil
 }
 
+// openTextLines reads lines without their ends; blank ones are no rows.
+func openTextLines(t *text, name string, options Options) (Rows, error) {
+	r, err := t.open(t.start)
+	if err != nil {
+		return nil, err
+	}
+	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines}
+	return newBlockRows(t, name, r, options, c.next, func(b block) *parsed { return parseTextLines(b, options.maxRow) }), nil
+}
+
+func parseTextLines(b block, most int64) *parsed {
+	p := &parsed{block: b}
+	valid := utf8.Valid(b.data)
+	eachLine(b.data, func(start, end int) bool {
+		p.lines++
+		line := b.data[start:end]
+		if int64(len(line)) > most {
+			p.err = &RowError{Record: p.count + 1, Line: p.lines, What: fmt.Sprintf("the line is longer than %d bytes", most), Final: true}
+			return false
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			return true
+		}
+		p.count++
+		if at := invalidUTF8(line); !valid && at >= 0 {
+			p.reject(p.count, p.lines, "", invalidAt(line, at, b.at+int64(start)))
+			return true
+		}
+		p.rows = append(p.rows, Raw{Value: stringValue(view(line)), Record: p.count, Line: p.lines})
+		return true
+	})
+	return p
+}
+
 func (t *textRows) Close() error { return t.lines.Close() }
 
+// Encoding returns the encoding that the text is read in.
+func (t *textRows) Encoding() string { return string(t.lines.text.encoding) }
+
 // Next returns the whole file but for a byte order mark; or a paragraph, without
-// the line end after it; or a line without its end. Blank lines belong to no
-// paragraph and are no row.
+// the line end after it. Blank lines belong to no paragraph.
 func (t *textRows) Next() (Raw, error) {
 	if t.err != nil {
 		return Raw{}, t.err
@@ -148,9 +180,6 @@ func (t *textRows) Next() (Raw, error) {
 		}
 		text = append(append(text, line...), end...)
 		tail = len(end)
-		if t.unit == Line {
-			break
-		}
 	}
 	if t.err != nil && t.err != io.EOF || len(text) == 0 {
 		return Raw{}, t.err
@@ -182,5 +211,5 @@ func invalidUTF8(b []byte) int {
 
 // invalidAt says that b, which starts at offset of its file, is not UTF-8 at i.
 func invalidAt(b []byte, i int, offset int64) string {
-	return fmt.Sprintf("invalid UTF-8 (byte 0x%02x) at byte %d", b[i], offset+int64(i))
+	return fmt.Sprintf("invalid UTF-8 (byte 0x%02x) at byte %d%s", b[i], offset+int64(i), unsureHint)
 }
