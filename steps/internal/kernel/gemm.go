@@ -31,7 +31,7 @@ type microkernel struct {
 	f    func(k int, a *float32, row, depth int, b *float32, line, ahead int, c *float32, ldc int, load int)
 }
 
-// Height returns how many of rows > 0 rows Mul should do next.
+// Height returns how many of rows > 0 rows Mul does at once, to begin with.
 func (t *Tile) Height(rows int) int {
 	if rows < 2*t.MR && rows > t.MR { // in two steps of about the same size, if there is one
 		for i := len(t.muls) - 1; i > 0; i-- {
@@ -53,9 +53,10 @@ func (t *Tile) mul(rows int) *microkernel {
 	panic("kernel: no rows")
 }
 
-// Mul computes rows and NR columns of C = A·B, plus C if add is set, where rows is a result of Height. Element (i, p)
-// of A is a[i*row+p*depth], row p of B begins at b[p*line], row i of C at c[i*ldc]. Tiles are fastest on panels, which
-// are read in order: row = 1 and depth = MR, line = NR. It panics when a slice is too short.
+// Mul computes rows > 0 rows and NR columns of C = A·B, plus C if add is set, from top to bottom in the heights that
+// Height says. Element (i, p) of A is a[i*row+p*depth], row p of B begins at b[p*line], row i of C at c[i*ldc]. Tiles
+// are fastest on panels, which are read in order: row = 1 and depth = MR, line = NR. It panics when a slice is too
+// short.
 func (t *Tile) Mul(rows, k int, a []float32, row, depth int, b []float32, line int, c []float32, ldc int, add bool) {
 	_ = c[(rows-1)*ldc+t.NR-1]
 	if k <= 0 {
@@ -73,7 +74,15 @@ func (t *Tile) Mul(rows, k int, a []float32, row, depth int, b []float32, line i
 	if add {
 		load = 1
 	}
-	t.mul(rows).f(k, &a[0], row, depth, &b[0], line, ahead, &c[0], ldc, load)
+	i, high := 0, &t.muls[0]
+	for ; rows-i >= 2*t.MR; i += t.MR {
+		high.f(k, &a[i*row], row, depth, &b[0], line, ahead, &c[i*ldc], ldc, load)
+	}
+	for i < rows {
+		m := t.mul(t.Height(rows - i))
+		m.f(k, &a[i*row], row, depth, &b[0], line, ahead, &c[i*ldc], ldc, load)
+		i += m.rows
+	}
 }
 
 // Generic returns the plain Go tile, which defines the bits.

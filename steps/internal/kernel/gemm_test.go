@@ -100,6 +100,10 @@ func TestTilesEqualDefinition(t *testing.T) {
 						checkTile(t, tile, m.rows, k, k+3, 1, 2*tile.NR, tile.NR+4, false, f)
 					}
 				}
+				for _, rows := range []int{tile.MR + 1, 2*tile.MR - 1, 2 * tile.MR, 3*tile.MR + 1} {
+					checkTile(t, tile, rows, 9, 9, 1, tile.NR, tile.NR+4, rows%2 == 0, f)
+					checkTile(t, tile, rows, 6, 1, rows+3, 2*tile.NR, tile.NR, rows%2 == 1, f)
+				}
 			})
 		}
 	}
@@ -177,6 +181,9 @@ func TestTilesPanicOnShortSlices(t *testing.T) {
 			"a": func() { tile.Mul(m, 3, f(3*m-1), 1, m, f(3*n), n, f(m*n), n, false) },
 			"b": func() { tile.Mul(m, 3, f(3*m), 1, m, f(3*n-1), n, f(m*n), n, false) },
 			"c": func() { tile.Mul(m, 3, f(3*m), 1, m, f(3*n), n, f(m*n-1), n, false) },
+
+			"a of more rows": func() { tile.Mul(3*m, 3, f(9*m-1), 3, 1, f(3*n), n, f(3*m*n), n, false) },
+			"c of more rows": func() { tile.Mul(3*m, 3, f(9*m), 3, 1, f(3*n), n, f(3*m*n-1), n, false) },
 		} {
 			func() {
 				defer func() {

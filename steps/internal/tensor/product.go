@@ -123,11 +123,12 @@ func (w *product) rows(i0, i1, j0, j1, p, kc int, b block, add bool) {
 		lanes := b.data[(j-j0)/nr*b.panel+(j-j0)%nr:]
 		for i := i0; i < i1; {
 			a, row, depth, room := w.a.at(i, p, kc)
-			h := t.Height(min(room, i1-i))
+			h := min(room, i1-i)
 			c := w.c[i*w.ldc+j:]
 			if wide == t.NR {
 				t.Mul(h, kc, a, row, depth, lanes, b.line, c, w.ldc, add)
 			} else {
+				h = t.Height(h)
 				edge(t, h, wide, kc, a, row, depth, lanes, b.line, c, w.ldc, add)
 			}
 			i += h
