@@ -33,7 +33,7 @@ func TestTrainedBesideTheAdapter(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := design.New()
-		if err := a.Measure(c, model, 1); err != nil {
+		if err := a.Measure(t.Context(), c, model, 1); err != nil {
 			t.Fatal(err)
 		}
 		a.StartMagnitudes()

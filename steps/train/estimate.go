@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 )
 
 // estimate foretells what a training costs from the model's configuration and
@@ -27,6 +28,13 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err != nil {
 		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
 	}
+	tok := kin.Of(q.Inputs["model"])
+	if _, _, err := origin(q.Inputs, tok, &p); err != nil {
+		return nil, err
+	}
+	if err := p.nameTokens(tok); err != nil {
+		return nil, err
+	}
 	stored, err := weightBytes(q.Inputs["model"])
 	if err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
@@ -35,7 +43,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err != nil {
 		return nil, err
 	}
-	rows, held, err := estimatedRows(ctx, cfg, q)
+	rows, held, err := estimatedRows(ctx, cfg, q, p.preference())
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +69,19 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 }
 
 // estimatedRows reads the lengths of all rows; held is nil without validation.
-func estimatedRows(ctx context.Context, cfg decoder.Config, q *pipeline.EstimateRequest) (rows, held *rowSet, err error) {
-	if rows, err = rowsOf(ctx, cfg, q.Inputs["tokens"]); err != nil {
+func estimatedRows(ctx context.Context, cfg decoder.Config, q *pipeline.EstimateRequest, pairs decoder.Preference) (rows, held *rowSet, err error) {
+	if rows, err = rowsOf(ctx, cfg, q.Inputs["tokens"], pairs); err != nil {
 		return nil, nil, bad("in.tokens", "reading tokens: %w", err)
 	}
 	if v, ok := q.Inputs["validation"]; ok {
-		if held, err = rowsOf(ctx, cfg, v); err != nil {
+		if held, err = rowsOf(ctx, cfg, v, pairs); err != nil {
 			return nil, nil, bad("in.validation", "reading validation: %w", err)
 		}
 	}
 	return rows, held, nil
 }
 
-func rowsOf(ctx context.Context, cfg decoder.Config, tokens fs.FS) (*rowSet, error) {
+func rowsOf(ctx context.Context, cfg decoder.Config, tokens fs.FS, pairs decoder.Preference) (*rowSet, error) {
 	if tokens == nil {
 		return nil, errors.New("no such input")
 	}
@@ -82,7 +90,7 @@ func rowsOf(ctx context.Context, cfg decoder.Config, tokens fs.FS) (*rowSet, err
 		return nil, err
 	}
 	defer t.Close()
-	return scan(ctx, cfg, t)
+	return scan(ctx, cfg, t, pairs)
 }
 
 func sum(x []int) (s int) {

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 func forecastOf(t *testing.T, in map[string]string, p Params) (*pipeline.Estimate, error) {
@@ -132,7 +134,7 @@ func TestFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]))
+	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,5 +175,50 @@ func TestEstimateBlamesTheParameter(t *testing.T) {
 	p.LoRA.Targets.Names = []string{"no_proj"}
 	if _, err := forecastOf(t, inputs(t), p); err == nil || !strings.Contains(err.Error(), `lora.targets: no linear layer is called "no_proj"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPlanKnowsTheTokenizer: tokens of another one, and pieces that it has not,
+// are refused before anything runs.
+func TestPlanKnowsTheTokenizer(t *testing.T) {
+	in, p := inputs(t), loraParams()
+	p.LoRA.TrainableTokens = []Token{{Piece: "ab"}}
+	check := func(name, field, want string) {
+		t.Helper()
+		_, err := forecastOf(t, in, p)
+		var at *pipeline.FieldError
+		if field == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			return
+		}
+		if !errors.As(err, &at) || at.Field != field || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q at %s", name, err, want, field)
+		}
+	}
+	check("no tokenizer", "lora.trainableTokens", "the model has no tokenizer")
+	writeTokenizer(t, in["model"])
+	check("a piece", "", "")
+	p.LoRA.TrainableTokens = []Token{{Piece: "ab"}, {ID: 2}}
+	check("twice", "lora.trainableTokens", "id 2 is named twice")
+	p.LoRA.TrainableTokens = []Token{{Piece: "abc"}}
+	check("no piece", "lora.trainableTokens", `"abc" is no token of the model's tokenizer`)
+	p.LoRA.TrainableTokens = nil
+	tok, err := token.Load(in["model"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in["validation"] = tinyTokens(t, 3, true)
+	for _, name := range []string{"tokens", "validation"} {
+		for digest, field := range map[string]string{tok.Digest(): "", "00": "in." + name, "": ""} {
+			if err := artifact.Write(in[name], artifact.Provenance{Type: pipeline.TypeTokens, Tokenizer: digest}); err != nil {
+				t.Fatal(err)
+			}
+			check(name+" of "+digest, field, "made with another tokenizer than the model's")
+		}
+		if err := artifact.Write(in[name], artifact.Provenance{Type: pipeline.TypeTokens}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

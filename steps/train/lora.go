@@ -10,8 +10,8 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/lora"
-	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // LoRA is a low-rank adapter to be trained.
@@ -125,32 +125,48 @@ func (t Token) MarshalJSON() ([]byte, error) {
 	return json.Marshal(t.ID)
 }
 
-// tokens looks trainable tokens up in the tokenizer of the model in dir, which
-// must exist only where pieces are named.
-func (l *LoRA) tokens(dir string) ([]int32, error) {
-	blame := func(format string, args ...any) error {
-		return &pipeline.FieldError{Field: "lora.trainableTokens", Err: fmt.Errorf(format, args...)}
-	}
-	var tok *token.Tokenizer
+// tokens looks trainable tokens up in the tokenizer of a model, which must exist
+// only where pieces are named.
+func (l *LoRA) tokens(model kin.Tokenizer) ([]int32, error) {
+	const field = "lora.trainableTokens"
 	var ids []int32
 	for _, t := range l.TrainableTokens {
 		if t.Piece == "" {
 			ids = append(ids, t.ID)
 			continue
 		}
+		tok, err := model()
+		if err != nil {
+			return nil, err
+		}
 		if tok == nil {
-			var err error
-			if tok, err = token.Load(dir); err != nil {
-				return nil, blame("reading the model's tokenizer: %w", err)
-			}
+			return nil, bad(field, "%q is to be looked up, and the model has no tokenizer", t.Piece)
 		}
 		id, ok := tok.ID(t.Piece)
 		if !ok {
-			return nil, blame("%q is no token of the model's tokenizer", t.Piece)
+			return nil, bad(field, "%q is no token of the model's tokenizer", t.Piece)
 		}
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// nameTokens replaces the pieces of trainable tokens by their ids.
+func (p *Params) nameTokens(model kin.Tokenizer) error {
+	if p.LoRA == nil {
+		return nil
+	}
+	ids, err := p.LoRA.tokens(model)
+	if err != nil {
+		return err
+	}
+	named := *p.LoRA
+	named.TrainableTokens = nil
+	for _, id := range ids {
+		named.TrainableTokens = append(named.TrainableTokens, Token{ID: id})
+	}
+	p.LoRA = &named
+	return nil
 }
 
 // plan works out the adapter for a model. ids are those of trainable tokens.

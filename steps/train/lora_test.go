@@ -127,7 +127,7 @@ func TestDoRATraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := *a
-	if err := before.Measure(mustConfig(t, in["model"]), in["model"], 1); err != nil {
+	if err := before.Measure(t.Context(), mustConfig(t, in["model"]), in["model"], 1); err != nil {
 		t.Fatal(err)
 	}
 	moved := 0
@@ -298,7 +298,7 @@ func lossOf(t *testing.T, in map[string]string, a *lora.Adapter) (float64, error
 	if err := a.Attach(m, in["model"], 1); err != nil {
 		return 0, err
 	}
-	rows, done, err := openRows(t.Context(), m.Config, in["validation"], "validation")
+	rows, done, err := openRows(t.Context(), m.Config, in["validation"], "validation", nil)
 	if err != nil {
 		return 0, err
 	}

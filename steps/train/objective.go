@@ -119,43 +119,31 @@ func (tr *trainer) newJudge(ctx context.Context) (*judge, error) {
 	if j.Preference == nil {
 		return nil, nil
 	}
-	for name, rows := range map[string]*rowSet{"tokens": tr.rows, "validation": tr.validation} {
-		if rows == nil {
+	if tr.p.Objective != objectiveDPO {
+		return j, nil
+	}
+	for _, in := range []struct {
+		name string
+		rows *rowSet
+	}{{"tokens", tr.rows}, {"validation", tr.validation}} {
+		if in.rows == nil {
 			continue
 		}
-		if err := rows.checkPairs(ctx, j); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
-		}
-		if tr.p.Objective != objectiveDPO {
-			continue
-		}
-		ref, err := tr.reference(ctx, name, rows)
+		ref, err := tr.reference(ctx, in.name, in.rows)
 		if err != nil {
 			return nil, err
 		}
-		j.reference[rows] = ref
+		j.reference[in.rows] = ref
 	}
 	return j, nil
 }
 
-// checkPairs makes sure that every row is a pair.
-func (r *rowSet) checkPairs(ctx context.Context, p decoder.Preference) error {
-	for i, number := range r.number {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b, err := r.join([]int{i})
-		if err != nil {
-			return err
-		}
-		if len(b.Spans) != 2 {
-			return fmt.Errorf("row %d holds %d documents, not a pair", number, len(b.Spans))
-		}
-		if err := p.Check(b); err != nil {
-			return fmt.Errorf("row %d: %w", number, err)
-		}
+// checkPair makes sure that a row is a pair.
+func checkPair(p decoder.Preference, row *decoder.Batch) error {
+	if len(row.Spans) != 2 {
+		return fmt.Errorf("it holds %d documents, not a pair", len(row.Spans))
 	}
-	return nil
+	return p.Check(row)
 }
 
 // about tells the judge which rows the next batch holds.

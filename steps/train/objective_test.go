@@ -128,7 +128,8 @@ func TestPreferenceIsSteady(t *testing.T) {
 	}
 }
 
-// TestObjectiveMistakes: pairs and rows are not taken for each other.
+// TestObjectiveMistakes: pairs and rows are not taken for each other, by the
+// plan either.
 func TestObjectiveMistakes(t *testing.T) {
 	pairs, plain := pairInputs(t), inputs(t)
 	half := tinyPairs(t, 2)
@@ -155,7 +156,7 @@ func TestObjectiveMistakes(t *testing.T) {
 		{pairs, with("", nil), "in.tokens", "the worse answer"},
 		{plain, with(objectiveDPO, nil), "in.tokens", "are no pairs"},
 		{map[string]string{"model": pairs["model"], "tokens": half, "validation": plain["tokens"]}, with(objectiveORPO, nil), "in.validation", "are no pairs"},
-		{map[string]string{"model": pairs["model"], "tokens": broken}, with(objectiveORPO, nil), "", "not a pair"},
+		{map[string]string{"model": pairs["model"], "tokens": broken}, with(objectiveORPO, nil), "in.tokens", "row 0: it holds 1 documents, not a pair"},
 		{pairs, with("rlhf", nil), "objective", "is not sft, dpo or orpo"},
 		{pairs, with(objectiveORPO, func(p *Params) { p.DPO = &DPO{Beta: 1} }), "dpo", "only the objective dpo"},
 		{pairs, with(objectiveDPO, func(p *Params) { p.ORPO = &ORPO{Lambda: 1} }), "orpo", "only the objective orpo"},
@@ -163,12 +164,14 @@ func TestObjectiveMistakes(t *testing.T) {
 		{pairs, with(objectiveDPO, func(p *Params) { p.DPO = &DPO{Beta: 1, Smoothing: 0.5} }), "dpo.smoothing", "below 0.5"},
 		{pairs, with(objectiveORPO, func(p *Params) { p.ORPO = &ORPO{} }), "orpo.lambda", "not above 0"},
 	} {
-		err := newJob(t, c.in, "adapter").train(t.Context(), c.p)
-		var field *pipeline.FieldError
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("got %v, want %q", err, c.want)
-		} else if c.field != "" && (!errors.As(err, &field) || field.Field != c.field) {
-			t.Errorf("%v is not at %s", err, c.field)
+		_, planned := forecastOf(t, c.in, c.p)
+		for _, err := range []error{planned, newJob(t, c.in, "adapter").train(t.Context(), c.p)} {
+			var field *pipeline.FieldError
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			} else if !errors.As(err, &field) || field.Field != c.field {
+				t.Errorf("%v is not at %s", err, c.field)
+			}
 		}
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/safetensors"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
-	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // logFile lists the updates, one JSON object a line.
@@ -30,62 +30,36 @@ type provenance struct {
 }
 
 // origin reads the provenance of the inputs and makes sure that the tokens are
-// this model's.
-func origin(t *pipeline.Task, params *Params) (provenance, error) {
-	var p provenance
-	var err error
-	dir := t.In["model"]
-	if p.model, err = artifact.Read(dir); err != nil {
-		return p, fmt.Errorf("reading the model: %w", err)
-	}
-	if p.tokens, err = artifact.Read(t.In["tokens"]); err != nil {
-		return p, fmt.Errorf("reading tokens: %w", err)
-	}
-	if p.digest, err = artifact.Digest(dir); err != nil {
-		return p, err
-	}
-	digest, err := tokenizerDigest(dir)
-	if err != nil {
-		return p, err
+// this model's and what the objective wants. unknown lists those of which nothing
+// says which tokenizer made them.
+func origin(in map[string]fs.FS, tok kin.Tokenizer, params *Params) (p provenance, unknown []string, err error) {
+	if p.model, err = artifact.ReadFS(in["model"]); err != nil {
+		return p, nil, fmt.Errorf("reading the model: %w", err)
 	}
 	for _, name := range []string{"tokens", "validation"} {
-		in, ok := t.In[name]
+		files, ok := in[name]
 		if !ok {
 			continue
 		}
-		from, err := artifact.Read(in)
+		from, err := artifact.ReadFS(files)
 		if err != nil {
-			return p, fmt.Errorf("reading %s: %w", name, err)
+			return p, nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		if name == "tokens" {
+			p.tokens = from
 		}
 		if err := params.checkPairs(from, name); err != nil {
-			return p, err
+			return p, nil, err
 		}
-		switch {
-		case digest == "" || from.Tokenizer == "":
-			t.Log.Warn(fmt.Sprintf("nothing says which tokenizer made %s: ids are taken as they are", name))
-		case digest != from.Tokenizer:
-			return p, &pipeline.FieldError{
-				Field: "in." + name, Err: fmt.Errorf("made with another tokenizer than the model's: its digest is %s, the model's %s", brief(from.Tokenizer), brief(digest)),
-				Hint: "tokenize with in: model of the same model",
-			}
+		known, err := kin.Tokens(name, from, tok)
+		if err != nil {
+			return p, nil, err
+		}
+		if !known {
+			unknown = append(unknown, name)
 		}
 	}
-	return p, nil
-}
-
-// brief is the beginning of a digest, which tells two of them apart.
-func brief(digest string) string { return digest[:min(len(digest), 12)] }
-
-// tokenizerDigest identifies the model's tokenizer; it is empty for a model without one.
-func tokenizerDigest(dir string) (string, error) {
-	tok, err := token.Load(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading the model's tokenizer: %w", err)
-	}
-	return tok.Digest(), nil
+	return p, unknown, nil
 }
 
 // output leaves what was trained in the step's output.

@@ -35,7 +35,7 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]))
+	rows, err := rowsOf(t.Context(), cfg, os.DirFS(in["tokens"]), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,9 @@ type rowSet struct {
 }
 
 // scan reads all rows once and checks them against the model: no id beyond the
-// vocabulary, no document beyond the model's positions, something supervised.
-func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens) (*rowSet, error) {
+// vocabulary, no document beyond the model's positions, something supervised. For
+// an objective over pairs every row must be one; otherwise pairs is nil.
+func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens, pairs decoder.Preference) (*rowSet, error) {
 	r := &rowSet{cfg: cfg, tokens: tokens, documents: map[int]int{}}
 	for i := range tokens.Len() {
 		if err := ctx.Err(); err != nil {
@@ -46,6 +47,11 @@ func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens) (*row
 		if len(batch.Rows) == 0 {
 			r.skipped++
 			continue
+		}
+		if pairs != nil {
+			if err := checkPair(pairs, batch); err != nil {
+				return nil, fmt.Errorf("row %d: %w", i, err)
+			}
 		}
 		for _, s := range batch.Spans {
 			n := s.End - s.Start

@@ -25,12 +25,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 )
 
 // Kind is the train step.
@@ -67,11 +70,12 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return &pipeline.FieldError{Field: "in.model", Err: err}
 	}
-	from, err := origin(t, &p)
+	tok := kin.In(t.In["model"])
+	from, err := originOf(t, tok, &p)
 	if err != nil {
 		return err
 	}
-	rows, done, err := openRows(ctx, cfg, t.In["tokens"], "tokens")
+	rows, done, err := openRows(ctx, cfg, t.In["tokens"], "tokens", p.preference())
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	var validation *rowSet
 	if dir, ok := t.In["validation"]; ok {
 		var done func() error
-		if validation, done, err = openRows(ctx, cfg, dir, "validation"); err != nil {
+		if validation, done, err = openRows(ctx, cfg, dir, "validation", p.preference()); err != nil {
 			return err
 		}
 		defer done()
@@ -96,7 +100,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 			return err
 		}
 	}
-	w, err := newWeights(cfg, p, t)
+	w, err := newWeights(ctx, cfg, p, t, tok)
 	if err != nil {
 		return err
 	}
@@ -128,13 +132,30 @@ func planned(cfg decoder.Config, p Params, t *pipeline.Task, rows, validation *r
 	return f, f.fits(totalMemory())
 }
 
-// openRows reads and checks a tokens input.
-func openRows(ctx context.Context, cfg decoder.Config, dir, name string) (*rowSet, func() error, error) {
+// originOf is origin of a step that runs.
+func originOf(t *pipeline.Task, tok kin.Tokenizer, params *Params) (provenance, error) {
+	in := map[string]fs.FS{}
+	for name, dir := range t.In {
+		in[name] = os.DirFS(dir)
+	}
+	p, unknown, err := origin(in, tok, params)
+	if err != nil {
+		return p, err
+	}
+	for _, name := range unknown {
+		t.Log.Warn(fmt.Sprintf("nothing says which tokenizer made %s: ids are taken as they are", name))
+	}
+	p.digest, err = artifact.Digest(t.In["model"])
+	return p, err
+}
+
+// openRows reads and checks a tokens input: see scan.
+func openRows(ctx context.Context, cfg decoder.Config, dir, name string, pairs decoder.Preference) (*rowSet, func() error, error) {
 	tokens, err := dataset.OpenTokens(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	rows, err := scan(ctx, cfg, tokens)
+	rows, err := scan(ctx, cfg, tokens, pairs)
 	if err != nil {
 		tokens.Close()
 		return nil, nil, &pipeline.FieldError{Field: "in." + name, Err: fmt.Errorf("reading %s: %w", name, err)}

@@ -101,7 +101,7 @@ func TestAdapterStartsAtBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, done, err := openRows(t.Context(), m.Config, in["tokens"], "tokens")
+	rows, done, err := openRows(t.Context(), m.Config, in["tokens"], "tokens", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/kernel"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
@@ -27,7 +29,7 @@ type weightSet struct {
 }
 
 // newWeights loads what is frozen and makes room for what is trained.
-func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, error) {
+func newWeights(ctx context.Context, cfg decoder.Config, p Params, t *pipeline.Task, tok kin.Tokenizer) (*weightSet, error) {
 	w := &weightSet{cfg: cfg, p: p, dir: t.In["model"]}
 	if p.Method == "full" {
 		w.model, w.full = decoder.Skeleton(cfg), map[string][]float32{}
@@ -37,7 +39,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 		}
 		return w, nil
 	}
-	ids, err := p.LoRA.tokens(w.dir)
+	ids, err := p.LoRA.tokens(tok)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 	}
 	w.lora = design.New()
 	if p.LoRA.DoRA {
-		if err := w.lora.Measure(cfg, w.dir, t.Threads); err != nil {
+		if err := w.lora.Measure(ctx, cfg, w.dir, t.Threads); err != nil {
 			return nil, fmt.Errorf("reading the model: %w", err)
 		}
 	}
@@ -55,7 +57,7 @@ func newWeights(cfg decoder.Config, p Params, t *pipeline.Task) (*weightSet, err
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
 	if p.LoRA.Init == pissa {
-		if err := w.lora.StartPrincipal(cfg, w.dir, p.Seed, t.Threads); err != nil {
+		if err := w.lora.StartPrincipal(ctx, cfg, w.dir, p.Seed, t.Threads); err != nil {
 			return nil, fmt.Errorf("reading the model: %w", err)
 		}
 		w.model.Subtract(w.lora.Initial)

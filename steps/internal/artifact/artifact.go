@@ -112,8 +112,11 @@ func Write(dir string, p Provenance) error {
 // Read returns the provenance in dir/pipe.json. A directory without one, such
 // as a model made by another program, gives the zero Provenance and no error.
 // A newer schema than this program knows is an error.
-func Read(dir string) (Provenance, error) {
-	f, err := os.Open(filepath.Join(dir, File))
+func Read(dir string) (Provenance, error) { return ReadFS(os.DirFS(dir)) }
+
+// ReadFS is Read for an artifact of which only the files are given.
+func ReadFS(files fs.FS) (Provenance, error) {
+	f, err := files.Open(File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Provenance{}, nil
 	}

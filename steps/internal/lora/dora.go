@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -37,27 +38,29 @@ func (a *Adapter) Attach(m *decoder.Model, dir string, threads int) error {
 // fix computes the factors on the rows of W + s·B·A that give them their
 // magnitudes, from the weights in dir.
 func (a *Adapter) fix(c decoder.Config, dir string, threads int) error {
-	return a.eachWeight(c, dir, func(path string, w []float32) {
+	return a.eachWeight(context.Background(), c, dir, func(path string, w []float32) error {
 		p := a.Pairs[path]
 		p.gain = p.normalise(threads, w)
 		a.Pairs[path] = p
+		return nil
 	})
 }
 
 // Measure notes the lengths of the rows of the weights in dir, which training
 // with DoRA needs.
-func (a *Adapter) Measure(c decoder.Config, dir string, threads int) error {
-	return a.eachWeight(c, dir, func(path string, w []float32) {
+func (a *Adapter) Measure(ctx context.Context, c decoder.Config, dir string, threads int) error {
+	return a.eachWeight(ctx, c, dir, func(path string, w []float32) error {
 		p := a.Pairs[path]
 		p.Squares = make([]float64, p.Out)
 		tensor.Parallel(threads, p.Out, func(o int) { p.Squares[o] = kernel.SumSquares(w[o*p.In:][:p.In]) })
 		a.Pairs[path] = p
+		return nil
 	})
 }
 
 // eachWeight calls f with the weight [Out, In] of every adapted module, from the
-// model directory dir, in order.
-func (a *Adapter) eachWeight(c decoder.Config, dir string, f func(path string, w []float32)) error {
+// model directory dir, in order, until ctx ends.
+func (a *Adapter) eachWeight(ctx context.Context, c decoder.Config, dir string, f func(path string, w []float32) error) error {
 	d, err := weights.Open(dir)
 	if err != nil {
 		return err
@@ -72,6 +75,9 @@ func (a *Adapter) eachWeight(c decoder.Config, dir string, f func(path string, w
 		if !ok {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		w, err := files.F32(m.Tensor)
 		if err != nil {
 			return err
@@ -79,7 +85,9 @@ func (a *Adapter) eachWeight(c decoder.Config, dir string, f func(path string, w
 		if len(w) != p.Out*p.In {
 			return fmt.Errorf("tensor %s has %d elements, want [%d, %d]", m.Tensor, len(w), p.Out, p.In)
 		}
-		f(m.Path, w)
+		if err := f(m.Path, w); err != nil {
+			return err
+		}
 	}
 	return nil
 }

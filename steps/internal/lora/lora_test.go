@@ -635,7 +635,7 @@ func TestDoRA(t *testing.T) {
 		if a, err = Read(out); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Measure(c, dir, 1); err != nil {
+		if err := a.Measure(t.Context(), c, dir, 1); err != nil {
 			t.Fatal(err)
 		}
 		if d := distance(fixed, logits(t, dir, a)); d > 1e-4 {

@@ -110,7 +110,7 @@ func checkTraining(t *testing.T, dir, base string, want golden) {
 		t.Fatal(err)
 	}
 	if a.Config.DoRA {
-		if err := a.Measure(m.Config, base, 1); err != nil {
+		if err := a.Measure(t.Context(), m.Config, base, 1); err != nil {
 			t.Fatal(err)
 		}
 	}

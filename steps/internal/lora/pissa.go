@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"context"
 	"math"
 
 	"github.com/pipe-run/pipe/steps/internal/decoder"
@@ -10,12 +11,15 @@ import (
 // StartPrincipal begins as PiSSA does (Meng, Wang and Zhang, PiSSA: Principal
 // Singular Values and Singular Vectors Adaptation, 2024): A and B hold the
 // principal part of each weight in dir, and what is trained beside them is the
-// rest, which Initial is to be subtracted for.
-func (a *Adapter) StartPrincipal(c decoder.Config, dir string, seed uint64, threads int) error {
+// rest, which Initial is to be subtracted for. It ends when ctx does.
+func (a *Adapter) StartPrincipal(ctx context.Context, c decoder.Config, dir string, seed uint64, threads int) error {
 	a.initial = map[string]Pair{}
-	return a.eachWeight(c, dir, func(path string, w []float32) {
+	return a.eachWeight(ctx, c, dir, func(path string, w []float32) error {
 		p := a.Pairs[path]
-		s, u, v := principal(threads, kernel.Rand(seed, "train/pissa/"+path, 0), w, p.Out, p.In, p.Rank)
+		s, u, v, err := principal(ctx, threads, kernel.Rand(seed, "train/pissa/"+path, 0), w, p.Out, p.In, p.Rank)
+		if err != nil {
+			return err
+		}
 		for i := range p.Rank {
 			root := float32(math.Sqrt(s[i] / float64(p.Scale)))
 			for j, x := range v[i*p.In:][:p.In] {
@@ -28,6 +32,7 @@ func (a *Adapter) StartPrincipal(c decoder.Config, dir string, seed uint64, thre
 		first := p
 		first.A, first.B = append([]float32(nil), p.A...), append([]float32(nil), p.B...)
 		a.initial[path] = first
+		return nil
 	})
 }
 

@@ -1,7 +1,9 @@
 package lora
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -37,7 +39,7 @@ func TestPrincipal(t *testing.T) {
 				}
 			}
 		}
-		got, gu, gv := principal(2, kernel.Rand(2, "test", 0), w, k.m, k.n, k.r)
+		got, gu, gv, _ := principal(t.Context(), 2, kernel.Rand(2, "test", 0), w, k.m, k.n, k.r)
 		for i := range k.r {
 			if math.Abs(got[i]-values[i]) > 1e-4*values[0] {
 				t.Errorf("%v: singular value %d is %v, want %v", k, i, got[i], values[i])
@@ -47,7 +49,7 @@ func TestPrincipal(t *testing.T) {
 				t.Errorf("%v: vectors %d agree by %v and %v", k, i, left, right)
 			}
 		}
-		again, au, av := principal(1, kernel.Rand(2, "test", 0), w, k.m, k.n, k.r)
+		again, au, av, _ := principal(t.Context(), 1, kernel.Rand(2, "test", 0), w, k.m, k.n, k.r)
 		if !slices.Equal(got, again) || !slices.Equal(gu, au) || !slices.Equal(gv, av) {
 			t.Errorf("%v: threads matter", k)
 		}
@@ -55,7 +57,7 @@ func TestPrincipal(t *testing.T) {
 	// Of rank 1, and of rank 0.
 	w := make([]float32, 6*5)
 	for range 2 {
-		s, u, v := principal(1, kernel.Rand(3, "test", 0), w, 6, 5, 3)
+		s, u, v, _ := principal(t.Context(), 1, kernel.Rand(3, "test", 0), w, 6, 5, 3)
 		for i, x := range slices.Concat(u, v) {
 			if x != x {
 				t.Fatalf("element %d is not a number", i)
@@ -78,7 +80,7 @@ func principalAdapter(t *testing.T, base string, s Spec) (*Adapter, *decoder.Mod
 		t.Fatal(err)
 	}
 	a := build(t, m.Config, s)
-	if err := a.StartPrincipal(m.Config, base, 7, 2); err != nil {
+	if err := a.StartPrincipal(t.Context(), m.Config, base, 7, 2); err != nil {
 		t.Fatal(err)
 	}
 	m.Subtract(a.Initial)
@@ -151,5 +153,24 @@ func TestOrdinary(t *testing.T) {
 		if n := len(build(t, c, s).Pairs); n != len(written.Pairs) {
 			t.Errorf("%d pairs became %d", n, len(written.Pairs))
 		}
+	}
+}
+
+// TestPiSSAEnds: the factors of a large matrix take long, and are not waited for
+// when nobody wants them.
+func TestPiSSAEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := make([]float32, 64*64)
+	if _, _, _, err := principal(ctx, 1, kernel.Rand(1, "test", 0), w, 64, 64, 4); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	base, c := model(t, tensor.F32)
+	a := build(t, c, Spec{Rank: 2, Alpha: 4})
+	if err := a.StartPrincipal(ctx, c, base, 7, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := a.Measure(ctx, c, base, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"context"
 	"math"
 
 	"github.com/pipe-run/pipe/steps/internal/kernel"
@@ -18,14 +19,17 @@ const (
 
 // principal returns the r largest singular values s of w [m, n], and the left
 // and right singular vectors that belong to them as rows, u [r, m] and v [r, n].
-// Equal seeds give equal bits. Where w has a rank below r, the rest is zero.
-func principal(threads int, seed *kernel.Stream, w []float32, m, n, r int) (s []float64, u, v []float32) {
+// Equal seeds give equal bits; the only error is that of ctx. Where w has a rank below r, the rest is zero.
+func principal(ctx context.Context, threads int, seed *kernel.Stream, w []float32, m, n, r int) (s []float64, u, v []float32, err error) {
 	k := min(r+oversampling, m, n)
 	q, z := make([]float32, k*m), make([]float32, k*n)
 	for i := range z {
 		z[i] = seed.Normal()
 	}
 	for range iterations {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, nil, err
+		}
 		tensor.GemmNT(threads, k, m, n, z, w, q, false)
 		orthonormalise(q, k, m)
 		tensor.GemmNN(threads, k, n, m, q, w, z, false)
@@ -53,7 +57,7 @@ func principal(threads int, seed *kernel.Stream, w []float32, m, n, r int) (s []
 			kernel.Scale(v[i*n:][:n], float32(1/s[i]))
 		}
 	}
-	return s, u, v
+	return s, u, v, nil
 }
 
 // orthonormalise makes the k rows of x [k, n] orthogonal and of length 1, twice
