@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -359,12 +360,18 @@ func (h *History) Diff(ctx context.Context, a, b string) ([]StepDiff, error) {
 	}
 	diffs := []StepDiff{}
 	for _, d := range both {
-		if d.A == nil || d.B == nil || d.A.Key != d.B.Key || good(d.A) != good(d.B) || !good(d.A) && d.A.Status != d.B.Status {
+		if d.A == nil || d.B == nil || d.A.Key != d.B.Key || !sameOutputs(d.A, d.B) || good(d.A) != good(d.B) || !good(d.A) && d.A.Status != d.B.Status {
 			diffs = append(diffs, *d)
 		}
 	}
 	slices.SortFunc(diffs, func(a, b StepDiff) int { return strings.Compare(a.Step, b.Step) })
 	return diffs, nil
+}
+
+// sameOutputs reports whether two executions left the same, as far as both are
+// known: of equal keys, too, a step that depends on more than its key does not.
+func sameOutputs(a, b *Step) bool {
+	return len(a.Outputs) == 0 || len(b.Outputs) == 0 || maps.Equal(a.Outputs, b.Outputs)
 }
 
 // good reports whether s has its result.

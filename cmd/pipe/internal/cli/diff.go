@@ -188,6 +188,8 @@ func (d *stepDiff) verdict() string {
 		return "only in the second run"
 	case d.B == nil:
 		return "only in the first run"
+	case d.A.Key == d.B.Key && d.A.good() && d.B.good():
+		return "the same key, other outputs: the step depends on more than its key tells"
 	case maps.Equal(d.A.Outputs, d.B.Outputs) && len(d.A.Outputs) > 0:
 		return "another key, the same outputs"
 	case d.A.good() != d.B.good() || !d.A.good() && d.A.Status != d.B.Status:
