@@ -461,6 +461,16 @@ func unquoted(ws []want, text string) bool {
 	return false
 }
 
+// withoutUser takes user and password out of a URL, for a message.
+func withoutUser(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); ok && at >= 0 {
+		return scheme + "://" + rest[at+1:]
+	}
+	return s
+}
+
 // show writes a value of the user's for a message.
 func show(v cue.Value) string {
 	switch v.Kind() {
@@ -470,6 +480,7 @@ func show(v cue.Value) string {
 		return "a list"
 	case cue.StringKind:
 		s, _ := v.String()
+		s = withoutUser(s)
 		if r := []rune(s); len(r) > 60 {
 			s = string(r[:57]) + "…"
 		}

@@ -242,7 +242,7 @@ func (s *HuggingFace) hub(p *Params, secret func(string) (string, bool), emit fu
 	}
 	endpoint = strings.TrimRight(endpoint, "/")
 	if !strings.HasPrefix(endpoint, "https://") && !strings.HasPrefix(endpoint, "http://") {
-		return nil, &pipeline.FieldError{Field: field, Err: fmt.Errorf("the endpoint %q is no URL", endpoint), Hint: "it may come from HF_ENDPOINT"}
+		return nil, &pipeline.FieldError{Field: field, Err: fmt.Errorf("the endpoint %q is no URL", display(endpoint)), Hint: "it may come from HF_ENDPOINT"}
 	}
 	return &hub{repo: s, endpoint: endpoint, header: bearer(token), client: newClient(p.Retries, emit)}, nil
 }
