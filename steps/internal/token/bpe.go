@@ -15,6 +15,7 @@ type bpe struct {
 	ascii  [utf8.RuneSelf]int32
 	bytes  [256]int32 // byte-level: id of each byte; else of <0xHH>; -1: none
 	merges pairTable
+	tokens int // ids are below
 
 	// What walk needs; trie is nil where pieces have to be merged.
 	trie    *trie
@@ -252,11 +253,9 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 		}
 		m.merges.put(left, right, pairValue{rank: int32(rank), id: whole})
 	}
-	tokens := 0
 	for _, id := range spelled {
-		tokens = max(tokens, int(id)+1)
+		m.tokens = max(m.tokens, int(id)+1)
 	}
-	m.prepare(tokens, tokens/oddShare)
 	return nil
 }
 

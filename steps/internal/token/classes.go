@@ -102,7 +102,7 @@ func (t *classTable) at(s string, i int) (class, int) {
 
 // wide is at for characters outside ASCII.
 func (t *classTable) wide(s string, i int) (class, int) {
-	c, n := utf8.DecodeRuneInString(s[i:])
+	c, n := decode(s, i)
 	return t.of(c), n
 }
 

@@ -104,7 +104,7 @@ func fuzzModel(t *testing.T, data []byte, ignore bool) *bpe {
 	if err := newBPE(m, vocab, merges, newByteLevel()); err != nil {
 		t.Fatal(err)
 	}
-	m.prepare(len(vocab), len(vocab))
+	m.prepare(len(vocab))
 	if m.trie == nil {
 		t.Fatal("the vocabulary is not walked")
 	}
@@ -124,7 +124,11 @@ func TestTortureBPEAgainstDefinition(t *testing.T) {
 	for _, name := range []string{"gpt2", "llama3", "qwen3", "llama2", "smollm2-135m-instruct"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := load(t, "tokenizers/"+name).model.(*bpe)
+			tok := load(t, "tokenizers/"+name)
+			m := tok.bpe
+			if tok.spaced != nil {
+				m = tok.spaced.model
+			}
 			if m.trie == nil {
 				t.Error("the vocabulary is not walked")
 			}

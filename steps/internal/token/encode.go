@@ -64,6 +64,9 @@ func (t *Tokenizer) encode(s *scratch, in string, addSpecial bool) {
 
 // encodePart encodes text between the added tokens that are matched raw.
 func (t *Tokenizer) encodePart(s *scratch, part text) {
+	if w := t.spaced; w != nil && !s.track && w.encode(s, part) {
+		return
+	}
 	if t.normalizer != nil {
 		part = t.normalizer.normalize(part, s.track)
 	}
@@ -133,7 +136,13 @@ func (t *Tokenizer) wrapIDs(ids []int32) []int32 {
 // amounts to, if there is one.
 func (t *Tokenizer) setPattern() {
 	var ok bool
-	if t.bpe, ok = t.model.(*bpe); !ok || t.pre == nil {
+	if t.bpe, ok = t.model.(*bpe); !ok {
+		return
+	}
+	if t.spaced = newSpaced(t); t.spaced == nil {
+		t.bpe.prepare(t.bpe.tokens / oddShare)
+	}
+	if t.pre == nil {
 		return
 	}
 	all, ok := t.pre.(splitters)

@@ -103,8 +103,8 @@ func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
 	if t.model, err = file.Model.build(alphabet); err != nil {
 		return nil, err
 	}
-	t.setPattern()
 	t.addMatchers(file.AddedTokens)
+	t.setPattern()
 	if t.post, err = readPostProcessor(file.PostProcessor, len(t.pieces)); err != nil {
 		return nil, err
 	}

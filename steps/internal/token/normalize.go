@@ -66,7 +66,7 @@ type unicodeForm norm.Form
 
 func (u unicodeForm) normalize(t text, track bool) text {
 	form := norm.Form(u)
-	if form.IsNormalString(t.s) {
+	if form == norm.NFC && composedChars().has(t.s) || form.IsNormalString(t.s) {
 		return t
 	}
 	if !track {

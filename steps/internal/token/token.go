@@ -24,6 +24,7 @@ type Tokenizer struct {
 	pre        splitter   // nil: none
 	pattern    pattern    // what pre amounts to; nil if that is more
 	bpe        *bpe       // model, if it is one
+	spaced     *spaced    // what encodes without writing spaces as ▁; nil: nothing does
 	post       []wrap
 	decoders   []decoder
 	raw        *matcher // added tokens looked for in the text as given

@@ -38,15 +38,15 @@ const (
 
 // prepare indexes the vocabulary for walks, if walks are right for it and at
 // most so many tokens are odd.
-func (m *bpe) prepare(tokens, mostOdd int) {
-	made := make([]bool, tokens) // whether some merge makes a token
+func (m *bpe) prepare(mostOdd int) {
+	made := make([]bool, m.tokens) // whether some merge makes a token
 	for pair, v := range m.merges.all() {
 		made[v.id] = true
 		if m.isByte[pair[0]] || m.isByte[pair[1]] || pair[0] == m.unk || pair[1] == m.unk {
 			return // what is not text has neighbours to merge with
 		}
 	}
-	origins := make([]origin, tokens)
+	origins := make([]origin, m.tokens)
 	var w merger
 	for piece, id := range m.vocab {
 		if piece == "" || len(piece) > longestWay && !made[id] {
