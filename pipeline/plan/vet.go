@@ -2,18 +2,44 @@ package plan
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
 )
+
+// vetGate refuses a gate on what the step's parameter metrics leaves out.
+func vetGate(n *pipeline.Node) *pipeline.Problem {
+	var p struct {
+		Metrics []string `json:"metrics"`
+	}
+	if len(n.Gate) == 0 || json.Unmarshal(n.Full, &p) != nil || p.Metrics == nil {
+		return nil // it measures all there is
+	}
+	for _, b := range n.Gate {
+		if !slices.Contains(p.Metrics, b.Metric) {
+			return &pipeline.Problem{
+				Pos:     b.Pos,
+				Message: fmt.Sprintf("step %s: gate: %s is not among its metrics, which are %s", n.Name, b.Metric, strings.Join(p.Metrics, ", ")),
+				Hint:    fmt.Sprintf("add %q to metrics, or leave metrics out to measure all", b.Metric),
+			}
+		}
+	}
+	return nil
+}
 
 // Vet says everything that the kinds find wrong with the parameters of a
 // graph's steps, as pipeline.Problems.
 func Vet(g *pipeline.Graph, kinds pipeline.Kinds) error {
 	var all pipeline.Problems
 	for _, n := range g.Nodes {
+		if p := vetGate(n); p != nil {
+			all = append(all, p)
+		}
 		kind := kinds[n.Kind]
 		if kind.Vet == nil {
 			continue

@@ -4,6 +4,7 @@ package evaluate
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -19,7 +20,20 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("evaluate", 2, run)
 	k.Estimate = estimate
+	k.Vet = vet
 	return k
+}
+
+// vet refuses a template that is no Jinja.
+func vet(raw json.RawMessage, _ []string) error {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil || p.Template == nil {
+		return err
+	}
+	if err := chat.Spec(*p.Template).Check(); err != nil {
+		return &pipeline.FieldError{Field: "template.jinja", Err: err}
+	}
+	return nil
 }
 
 // Params mirrors schemas/evaluate.cue.

@@ -24,6 +24,7 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("fetch", 1, run)
 	k.Pin = pin
+	k.Vet = vet
 	k.Network = true
 	k.HostTools = true // for package clients
 	k.LocalOnly = true

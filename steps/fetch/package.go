@@ -47,10 +47,8 @@ func (s *Package) client() packageClient {
 }
 
 func (s *Package) pin(ctx context.Context, p *Params, q *pipeline.PinRequest) (pipeline.Pin, error) {
-	if (s.PyPI == "") == (s.NPM == "") {
-		return pipeline.Pin{}, &pipeline.FieldError{
-			Field: packageField, Err: errors.New("it must have exactly one of npm or pypi, the name of the package"),
-		}
+	if err := s.check(); err != nil {
+		return pipeline.Pin{}, err
 	}
 	pin := pipeline.Pin{From: s.from(), Lock: true}
 	if id, ok := q.Locked(pin.From); ok {

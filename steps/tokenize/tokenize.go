@@ -8,6 +8,7 @@ package tokenize
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,25 @@ import (
 )
 
 // Kind is the tokenize step.
-var Kind = pipeline.Define("tokenize", 1, run)
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("tokenize", 1, run)
+	k.Vet = vet
+	return k
+}
+
+// vet refuses a template that is no Jinja.
+func vet(raw json.RawMessage, _ []string) error {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return err
+	}
+	if err := chat.Spec(p.Template).Check(); err != nil {
+		return &pipeline.FieldError{Field: "template.jinja", Err: err}
+	}
+	return nil
+}
 
 // Params mirrors schemas/tokenize.cue.
 type Params struct {
