@@ -24,11 +24,11 @@ const maxFree = 64
 func (t *Tokenizer) borrow(track bool) *scratch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &scratch{}
+	var s *scratch
 	if n := len(t.free); n > 0 {
 		s, t.free = t.free[n-1], t.free[:n-1]
-	}
-	if s.cache.slots == nil {
+	} else {
+		s = &scratch{}
 		s.cache.resize(firstSlots)
 	}
 	s.track = track
