@@ -2,6 +2,11 @@
 
 package kernel
 
+// transpose8 does eight rows, kc a positive multiple of 4.
+//
+//go:noescape
+func transpose8(dst, src *float32, ld, nr, kc int)
+
 // transpose4 does four rows, kc a positive multiple of 4.
 //
 //go:noescape
@@ -22,6 +27,9 @@ func packRowsFast(dst []float32, nr int, src []float32, ld, w, kc int) (rows, do
 	done = kc &^ 3
 	if done == 0 {
 		return 0, 0
+	}
+	for ; hasAVX2 && rows+8 <= w; rows += 8 {
+		transpose8(&dst[rows], &src[rows*ld], ld, nr, done)
 	}
 	for ; rows+4 <= w; rows += 4 {
 		transpose4(&dst[rows], &src[rows*ld], ld, nr, done)

@@ -42,6 +42,49 @@ t4:
 	JNZ      t4
 	RET
 
+// func transpose8(dst, src *float32, ld, nr, kc int)
+// Blocks of eight by four: four elements of eight rows of src become four lines of dst. AVX.
+TEXT ·transpose8(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ ld+16(FP), R8
+	MOVQ nr+24(FP), R9
+	MOVQ kc+32(FP), CX
+	SHLQ $2, R8
+	SHLQ $2, R9
+	LEAQ (R8)(R8*2), R10
+	LEAQ (R9)(R9*2), R11
+	LEAQ (SI)(R8*4), BX
+	SHRQ $2, CX
+t8:
+	VMOVUPS     (SI), X0
+	VMOVUPS     (SI)(R8*1), X1
+	VMOVUPS     (SI)(R8*2), X2
+	VMOVUPS     (SI)(R10*1), X3
+	VINSERTF128 $1, (BX), Y0, Y0
+	VINSERTF128 $1, (BX)(R8*1), Y1, Y1
+	VINSERTF128 $1, (BX)(R8*2), Y2, Y2
+	VINSERTF128 $1, (BX)(R10*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4          // a0 b0 a1 b1
+	VUNPCKHPS   Y1, Y0, Y5          // a2 b2 a3 b3
+	VUNPCKLPS   Y3, Y2, Y6          // c0 d0 c1 d1
+	VUNPCKHPS   Y3, Y2, Y7          // c2 d2 c3 d3
+	VSHUFPS     $0x44, Y6, Y4, Y0   // a0 b0 c0 d0
+	VSHUFPS     $0xee, Y6, Y4, Y1   // a1 b1 c1 d1
+	VSHUFPS     $0x44, Y7, Y5, Y2   // a2 b2 c2 d2
+	VSHUFPS     $0xee, Y7, Y5, Y3   // a3 b3 c3 d3
+	VMOVUPS     Y0, (DI)
+	VMOVUPS     Y1, (DI)(R9*1)
+	VMOVUPS     Y2, (DI)(R9*2)
+	VMOVUPS     Y3, (DI)(R11*1)
+	ADDQ        $16, SI
+	ADDQ        $16, BX
+	LEAQ        (DI)(R9*4), DI
+	DECQ        CX
+	JNZ         t8
+	VZEROUPPER
+	RET
+
 // func transpose2(dst, src *float32, ld, nr, kc int)
 TEXT ·transpose2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
@@ -77,6 +120,10 @@ TEXT ·lines(SB), NOSPLIT, $0-40
 	MOVQ nr+24(FP), R9
 	MOVQ kc+32(FP), CX
 	SHLQ $2, R8
+	CMPQ R9, $16
+	JEQ  sixteen
+	CMPQ R9, $6
+	JEQ  six
 	MOVQ R9, R10
 	SHRQ $2, R10             // whole fours in a line
 	ANDQ $2, R9              // and a two after them
@@ -102,4 +149,28 @@ next:
 	ADDQ R8, SI
 	DECQ CX
 	JNZ  line
+	RET
+sixteen:                         // the width of most tiles
+	MOVUPS (SI), X0
+	MOVUPS 16(SI), X1
+	MOVUPS 32(SI), X2
+	MOVUPS 48(SI), X3
+	MOVUPS X0, (DI)
+	MOVUPS X1, 16(DI)
+	MOVUPS X2, 32(DI)
+	MOVUPS X3, 48(DI)
+	ADDQ   R8, SI
+	ADDQ   $64, DI
+	DECQ   CX
+	JNZ    sixteen
+	RET
+six:                             // the height of one; the middle is copied twice
+	MOVUPS (SI), X0
+	MOVUPS 8(SI), X1
+	MOVUPS X0, (DI)
+	MOVUPS X1, 8(DI)
+	ADDQ   R8, SI
+	ADDQ   $24, DI
+	DECQ   CX
+	JNZ    six
 	RET
