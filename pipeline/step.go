@@ -36,6 +36,7 @@ type Task struct {
 	Pin       string // the ID that Kind.Pin returned, for kinds that have one
 	Downloads string // what pinning left behind (see PinRequest); read only
 	Threads   int    // how many may compute at once; at least 1
+	Memory    int64  // bytes that the user expects it to need at most (Limits.Memory); 0: unknown
 
 	// Secret returns the value of a named secret of this step.
 	Secret func(name string) (string, bool)
@@ -122,9 +123,11 @@ var ErrNotPinned = errors.New("not pinned")
 
 // An EstimateRequest asks a kind what an execution would cost.
 type EstimateRequest struct {
-	Params  json.RawMessage  // Node.Full
-	Inputs  map[string]fs.FS // the inputs' files
+	Params  json.RawMessage   // Node.Full
+	Inputs  map[string]fs.FS  // the inputs' files
+	Digests map[string]Digest // of the inputs, by name; empty in a request made by hand
 	Threads int
+	Memory  int64 // see Task.Memory
 }
 
 // An Estimate is a forecast; zero fields are unknown.

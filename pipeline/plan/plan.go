@@ -225,13 +225,16 @@ func (p *Planner) Estimate(ctx context.Context, it *Item) (*pipeline.Estimate, e
 	if kind.Estimate == nil || it.Action == nil {
 		return nil, nil
 	}
-	q := &pipeline.EstimateRequest{Params: it.Node.Full, Inputs: map[string]fs.FS{}, Threads: p.Threads}
+	q := &pipeline.EstimateRequest{
+		Params: it.Node.Full, Inputs: map[string]fs.FS{}, Digests: map[string]pipeline.Digest{},
+		Threads: p.Threads, Memory: it.Node.Limits.Memory,
+	}
 	for name, art := range it.Action.Inputs {
 		files, err := p.Open(art.Root)
 		if err != nil {
 			return nil, fmt.Errorf("reading input %s of step %s: %w", name, it.Node.Name, err)
 		}
-		q.Inputs[name] = files
+		q.Inputs[name], q.Digests[name] = files, art.Root
 	}
 	e, err := kind.Estimate(ctx, q)
 	if err != nil {

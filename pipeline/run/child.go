@@ -160,7 +160,7 @@ func task(dir string, sp spec, w *eventWriter, log io.Writer) *pipeline.Task {
 	t := &pipeline.Task{
 		In: map[string]string{}, Out: map[string]string{}, Digests: sp.Digests,
 		Tmp: filepath.Join(dir, tmpDir), State: filepath.Join(dir, stateDir),
-		Pin: sp.Pin, Downloads: sp.Downloads, Threads: max(1, sp.Threads),
+		Pin: sp.Pin, Downloads: sp.Downloads, Threads: max(1, sp.Threads), Memory: sp.Memory,
 		Secret: func(name string) (string, bool) { v, ok := secrets[name]; return v, ok },
 		Log:    slog.New(&lineHandler{w: log}),
 		Emit:   func(f pipeline.Fact) { w.write(pipeline.Event{Time: time.Now(), Fact: f}) },

@@ -56,6 +56,7 @@ type spec struct {
 	Outputs map[string]string `json:"outputs"` // name → artifact type
 	Secrets []string          `json:"secrets,omitempty"`
 	Threads int               `json:"threads"`
+	Memory  int64             `json:"memory,omitempty"` // bytes
 
 	Downloads string `json:"downloads,omitempty"`
 
@@ -128,7 +129,7 @@ func (l *Local) prepare(ctx context.Context, dir string, kind pipeline.Kind, a *
 	}
 	s := spec{
 		Step: a.Node.Name, Kind: a.Kind, Version: a.Version, Params: a.Node.Full, Pin: a.Pin,
-		Inputs: map[string]string{}, Outputs: a.Outputs, Secrets: a.Node.Secrets, Threads: threads,
+		Inputs: map[string]string{}, Outputs: a.Outputs, Secrets: a.Node.Secrets, Threads: threads, Memory: a.Node.Limits.Memory,
 		Digests: map[string]pipeline.Digest{}, Pieces: l.keeps(),
 	}
 	if kind.Network {

@@ -58,7 +58,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	if err := f.fits(totalMemory()); err != nil {
 		return nil, err
 	}
-	f.keep(availableMemory())
+	f.keep(within(q.Memory, availableMemory()))
 	flops := f.all(rows, held, perEpoch, total)
 	return &pipeline.Estimate{
 		Parameters: cfg.Params(), Trainable: f.trained, Updates: int64(total),

@@ -15,6 +15,7 @@ type forecast struct {
 	spec     decoder.Spec
 	trained  int64 // weights
 	frozen   int64 // bytes of weights beside them
+	copies   int64 // bytes of what PiSSA began with, and of the adapter that is written
 	converts bool  // weights are not kept as they are read
 	scored   int   // tokens of the largest batch that is only scored; 0 for none
 }
@@ -39,6 +40,9 @@ func newForecast(cfg decoder.Config, p Params, stored int64) (*forecast, error) 
 	}
 	f.trained = design.Params() + int64((len(p.LoRA.TrainableTokens)-len(ids))*cfg.Hidden)
 	f.frozen = stored
+	if p.LoRA.Init == pissa {
+		f.copies = principalCopies(design)
+	}
 	f.spec.Adapt = adaptOf(design, p.LoRA)
 	f.spec.SavedEmbed, f.spec.SavedHead = p.LoRA.saves(lora.SaveEmbed), p.LoRA.saves(lora.SaveHead)
 	f.spec.SavedTokens = len(p.LoRA.TrainableTokens)
@@ -49,6 +53,16 @@ func newForecast(cfg decoder.Config, p Params, stored int64) (*forecast, error) 
 		}
 	}
 	return f, nil
+}
+
+// principalCopies is how many bytes PiSSA holds beside the weights that are
+// trained: what they began with and, in the end, both as one adapter of twice the
+// rank.
+func principalCopies(d *lora.Design) (bytes int64) {
+	for _, t := range d.Targets {
+		bytes += 3 * 4 * int64(t.Rank) * int64(t.In+t.Out)
+	}
+	return bytes
 }
 
 // adaptOf says how a module will be trained.
@@ -97,6 +111,16 @@ func (f *forecast) keep(available int64) int {
 	return f.spec.Keep
 }
 
+// within is the memory that there is for a step which is to need at most limit
+// bytes, 0 for as many as there are: what is available, or less. It is negative
+// where neither is known.
+func within(limit, available int64) int64 {
+	if limit > 0 && (available < 0 || limit < available) {
+		return limit
+	}
+	return available
+}
+
 // update returns the FLOPs of updates over all rows.
 func (f *forecast) update(r *rowSet) float64 { return r.total(f.spec.UpdateCost()) }
 
@@ -132,7 +156,7 @@ func (f *forecast) memory() int64 {
 	if !f.p.PagedState { // what is mapped leaves memory when others need it
 		each += f.p.momentBytes()
 	}
-	bytes := process + f.frozen + f.trained*each + f.spec.Bytes()
+	bytes := process + f.frozen + f.copies + f.trained*each + f.spec.Bytes()
 	if f.scored > 0 {
 		bytes += f.spec.ScoreBytes(f.scored)
 	}

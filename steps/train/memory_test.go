@@ -155,6 +155,7 @@ func TestMemoryIsForetold(t *testing.T) {
 		"nf4, small batches": {nf4, func(p *Params) { p.BatchSize, p.GradientAccumulation, p.Recompute = 2, 4, "all" }},
 		"full":               {dense, func(p *Params) { *p = fullParams(); p.Recompute = "all" }},
 		"full, 8 bits":       {dense, func(p *Params) { *p = fullParams(); p.Optimizer = "adamw8bit"; p.Recompute = "none" }},
+		"pissa":              {dense, func(p *Params) { p.LoRA.Init, p.LoRA.Rank, p.Recompute = pissa, 64, "all" }},
 		"dora, bf16":         {dense, func(p *Params) { p.LoRA.DoRA, p.Numerics = true, "bf16" }},
 	} {
 		p := loraParams()

@@ -3,6 +3,7 @@ package lora
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/kernel"
@@ -79,7 +80,7 @@ func (a *Adapter) Ordinary() *Adapter {
 		first, r := a.initial[path], p.Rank
 		wide := p
 		wide.Rank, wide.B = 2*r, make([]float32, 2*len(p.B))
-		wide.A = append(append([]float32(nil), p.A...), first.A...)
+		wide.A = slices.Concat(p.A, first.A)
 		for row := range p.Out {
 			to := wide.B[row*2*r:][:2*r]
 			copy(to, p.B[row*r:][:r])
