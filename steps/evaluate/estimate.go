@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/metric"
 )
 
@@ -34,6 +35,9 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	c, err := decoder.ReadConfigFS(q.Inputs["model"])
 	if err != nil {
 		return nil, &pipeline.FieldError{Field: "in.model", Err: err}
+	}
+	if err := kin.Plan(q); err != nil {
+		return nil, err
 	}
 	if q.Inputs["records"] == nil {
 		return nil, errors.New("reading records: no such input")

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/answer"
 	"github.com/pipe-run/pipe/steps/internal/chat"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/metric"
 )
 
@@ -47,6 +48,9 @@ type Params struct {
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {
+	if err := kin.Run(t); err != nil {
+		return err
+	}
 	m, err := answer.Open(t.In["model"], t.In["adapter"], t.Threads)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -287,5 +288,53 @@ func TestGolden(t *testing.T) {
 	}
 	if want := "10015ca6a88edf2b4d7bd18729ec60e3e5d46cbea685472eebf6118810d0718b"; got != want || Kind.Version != 2 {
 		t.Errorf("version %d writes %s, want version 2 and %s", Kind.Version, got, want)
+	}
+}
+
+// TestAnotherModel: an adapter that was trained on another model, or with
+// another tokenizer, is refused, by the plan too; one that says nothing of it is
+// taken as it is.
+func TestAnotherModel(t *testing.T) {
+	model := tiny.Model(t, 1)
+	digest, err := artifact.Digest(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := pipeline.ParseDigest(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := map[string]string{"model": model, "adapter": tiny.Adapter(t, model, 0.1), "records": tiny.Records(t, tiny.Chat("abc", "def"))}
+	q := &pipeline.EstimateRequest{
+		Params: json.RawMessage(defaults), Inputs: map[string]fs.FS{}, Digests: map[string]pipeline.Digest{"model": root}, Threads: 1,
+	}
+	for name, dir := range in {
+		q.Inputs[name] = os.DirFS(dir)
+	}
+	for _, c := range []struct {
+		from artifact.Provenance
+		want string
+	}{
+		{artifact.Provenance{}, ""},
+		{artifact.Provenance{Base: digest}, ""},
+		{artifact.Provenance{Base: "00", Original: digest}, ""},
+		{artifact.Provenance{Base: "00"}, "trained on another model than in.model"},
+		{artifact.Provenance{Base: "00", Original: digest, Tokenizer: "11"}, "trained with another tokenizer than the model's"},
+	} {
+		c.from.Type = pipeline.TypeAdapter
+		if err := artifact.Write(in["adapter"], c.from); err != nil {
+			t.Fatal(err)
+		}
+		_, ran := evaluateDir(t, defaults, 1, in)
+		_, planned := Kind.Estimate(context.Background(), q)
+		for _, err := range []error{ran, planned} {
+			var field *pipeline.FieldError
+			if c.want == "" && err == nil {
+				continue
+			}
+			if c.want == "" || !errors.As(err, &field) || field.Field != "in.adapter" || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v: got %v, want %q", c.from, err, c.want)
+			}
+		}
 	}
 }

@@ -10,13 +10,26 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/lora"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
 
 // Kind is the merge step.
-var Kind = pipeline.Define("merge", 1, run)
+var Kind = kind()
+
+func kind() pipeline.Kind {
+	k := pipeline.Define("merge", 1, run)
+	k.Estimate = estimate
+	return k
+}
+
+// estimate foretells nothing, but refuses what run would, as far as a look at
+// the inputs shows it.
+func estimate(_ context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimate, error) {
+	return nil, kin.Plan(q)
+}
 
 // Params mirrors schemas/merge.cue.
 type Params struct {
@@ -43,6 +56,9 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err := adapter.Check(c); err != nil {
 		return &pipeline.FieldError{Field: "in.adapter", Err: err}
 	}
+	if err := kin.Run(t); err != nil {
+		return err
+	}
 	from, err := readOrigins(model, t.In["adapter"])
 	if err != nil {
 		return err
@@ -57,9 +73,6 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return &pipeline.FieldError{Field: "base", Err: err}
 	}
 	t.Log.Info(fmt.Sprintf("adding the adapter to the %s weights", base))
-	if !from.related() {
-		t.Log.Warn("the adapter fits, but was trained on another model than this")
-	}
 	dtype := tensor.DType(strings.ToUpper(p.DType))
 	err = lora.Merge(ctx, c, w, adapter, out, lora.MergeOptions{
 		Round: round, DType: dtype, Threads: t.Threads,
@@ -136,31 +149,12 @@ func readOrigins(model, adapter string) (o origins, err error) {
 	return o, err
 }
 
-// original is the digest of the model before it was quantized, or of the model
-// itself.
-func (o origins) original() string {
-	switch {
-	case o.model.Quantization == nil:
-		return o.modelDigest
-	case o.model.Original != "":
-		return o.model.Original
-	}
-	return o.model.Base
-}
-
-// related says whether the adapter was trained on this model or on a sibling,
-// quantized or not, as far as both record it.
-func (o origins) related() bool {
-	a := o.adapter
-	return a.Base == "" || a.Base == o.modelDigest || a.Base == o.original() || a.Original == o.original()
-}
-
 // merged is the provenance of the result. It was trained with the adapter's
 // chat template.
 func (o origins) merged(base string) artifact.Provenance {
 	p := artifact.Provenance{
 		Type: pipeline.TypeModel, Source: o.model.Source,
-		Base: o.modelDigest, Original: o.original(), Adapter: o.adapterDigest, MergedInto: base,
+		Base: o.modelDigest, Original: kin.Model{From: o.model, Digest: o.modelDigest}.Original(), Adapter: o.adapterDigest, MergedInto: base,
 		Tokenizer: o.model.Tokenizer, ChatTemplate: o.adapter.ChatTemplate, License: o.model.License,
 	}
 	if p.ChatTemplate == nil {

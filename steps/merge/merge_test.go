@@ -3,7 +3,9 @@ package merge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -186,23 +188,36 @@ func TestWrongAdapter(t *testing.T) {
 	}
 }
 
-func TestRelated(t *testing.T) {
-	nf4 := &artifact.Quantization{Scheme: "nf4", BlockSize: 64}
-	for name, c := range map[string]struct {
-		o    origins
-		want bool
-	}{
-		"unrecorded":              {origins{modelDigest: "m"}, true},
-		"trained on it":           {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "m"}}, true},
-		"trained on it quantized": {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "q", Original: "m"}}, true},
-		"both quantized": {origins{modelDigest: "q2", model: artifact.Provenance{Base: "m", Quantization: nf4},
-			adapter: artifact.Provenance{Base: "q", Original: "m"}}, true},
-		"quantized since": {origins{modelDigest: "q", model: artifact.Provenance{Base: "m", Quantization: nf4},
-			adapter: artifact.Provenance{Base: "m"}}, true},
-		"another": {origins{modelDigest: "m", adapter: artifact.Provenance{Base: "x", Original: "y"}}, false},
-	} {
-		if got := c.o.related(); got != c.want {
-			t.Errorf("%s: %v", name, got)
+// TestAnotherModel: an adapter of another base is refused, by the plan too; one
+// of another program is taken as it is.
+func TestAnotherModel(t *testing.T) {
+	model := tiny.Model(t, 1)
+	digest, err := artifact.Digest(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapter := tiny.Adapter(t, model, 0.1)
+	for base, refused := range map[string]bool{"": false, digest: false, "00": true} {
+		if err := artifact.Write(adapter, artifact.Provenance{Type: pipeline.TypeAdapter, Base: base}); err != nil {
+			t.Fatal(err)
+		}
+		_, ran := mergeDir(t, `{"dtype": "f32"}`, model, adapter, 1)
+		root, err := pipeline.ParseDigest(digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, planned := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{
+			Inputs:  map[string]fs.FS{"model": os.DirFS(model), "adapter": os.DirFS(adapter)},
+			Digests: map[string]pipeline.Digest{"model": root},
+		})
+		if e != nil {
+			t.Errorf("estimate %+v", e)
+		}
+		for _, err := range []error{ran, planned} {
+			var field *pipeline.FieldError
+			if !refused && err != nil || refused && (!errors.As(err, &field) || field.Field != "in.adapter") {
+				t.Errorf("base %q: %v", base, err)
+			}
 		}
 	}
 }

@@ -122,6 +122,50 @@ func (m Model) Related(adapter artifact.Provenance) bool {
 		adapter.Original != "" && adapter.Original == m.Original()
 }
 
+// check refuses the adapter in a step's inputs adapter and model, given as files,
+// as Adapter does. digest is that of the model as far as it is known; otherwise
+// digested computes it when it is needed.
+func check(model, adapter fs.FS, tok Tokenizer, digest pipeline.Digest, digested func() (string, error)) error {
+	from, err := artifact.ReadFS(adapter)
+	if err != nil {
+		return &pipeline.FieldError{Field: "in.adapter", Err: err}
+	}
+	if from.Base == "" && from.Tokenizer == "" {
+		return nil
+	}
+	m := Model{Tokenizer: tok}
+	if m.From, err = artifact.ReadFS(model); err != nil {
+		return &pipeline.FieldError{Field: "in.model", Err: err}
+	}
+	if !digest.IsZero() {
+		m.Digest = digest.String()
+	} else if m.Digest, err = digested(); err != nil {
+		return err
+	}
+	return m.Adapter(from)
+}
+
+// Run refuses the adapter of a step that runs, if it has one and it was trained
+// on another model than the step's, or on tokens of another tokenizer.
+func Run(t *pipeline.Task) error {
+	model := t.In["model"]
+	if t.In["adapter"] == "" {
+		return nil
+	}
+	return check(os.DirFS(model), os.DirFS(t.In["adapter"]), In(model), t.Digests["model"],
+		func() (string, error) { return artifact.Digest(model) })
+}
+
+// Plan does so for a step that is planned, as far as its inputs exist and their
+// digests are known.
+func Plan(q *pipeline.EstimateRequest) error {
+	model, adapter := q.Inputs["model"], q.Inputs["adapter"]
+	if model == nil || adapter == nil || q.Digests["model"].IsZero() {
+		return nil
+	}
+	return check(model, adapter, Of(model), q.Digests["model"], nil)
+}
+
 // Adapter refuses an adapter, in the input adapter, that was trained on another
 // model, or on tokens of another tokenizer.
 func (m Model) Adapter(adapter artifact.Provenance) error {
