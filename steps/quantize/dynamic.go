@@ -47,7 +47,10 @@ func (q *quantizer) choose(ctx context.Context) error {
 	for _, m := range q.c.Modules() {
 		relative, err := c.sums[m.Path].relative()
 		if err != nil {
-			return fmt.Errorf("running the model on the calibration tokens: outputs of %s: %w", m.Path, err)
+			return &pipeline.FieldError{
+				Field: "in.model", Err: fmt.Errorf("running the model on the calibration tokens: outputs of %s: %w", m.Path, err),
+				Hint: "the model is damaged or diverged when it was trained",
+			}
 		}
 		s.Layers = append(s.Layers, layerError{Name: m.Path, Error: relative, Extra: q.p.extra(m, q.storedSize(m))})
 	}

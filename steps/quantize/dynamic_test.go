@@ -19,6 +19,8 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/tensor"
+	"github.com/pipe-run/pipe/steps/internal/tiny"
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // tinyTokens writes five rows of twelve tokens, the last two of each padding.
@@ -221,6 +223,43 @@ func TestDynamicEstimate(t *testing.T) {
 	var field *pipeline.FieldError
 	if _, err := Kind.Estimate(context.Background(), request); !errors.As(err, &field) || field.Field != "dynamic.keep" {
 		t.Errorf("a budget for no layer: %v", err)
+	}
+}
+
+// TestCalibrationOfAnotherTokenizer is refused, by the plan too.
+func TestCalibrationOfAnotherTokenizer(t *testing.T) {
+	model, tokens := modelOf(t, wideConfig(), tensor.BF16), tinyTokens(t)
+	tok := tiny.Model(t, 1)
+	raw, err := os.ReadFile(filepath.Join(tok, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(model, "tokenizer.json"), raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	own, err := token.Load(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pipeline.DecodeParams[Params](json.RawMessage(chosen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for digest, refused := range map[string]bool{"": false, own.Digest(): false, "00": true} {
+		if err := artifact.Write(tokens, artifact.Provenance{Type: pipeline.TypeTokens, Tokenizer: digest}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, ran := doWith(t, map[string]string{"model": model, "calibration": tokens}, 1, p)
+		_, planned := Kind.Estimate(context.Background(), &pipeline.EstimateRequest{
+			Params: json.RawMessage(chosen), Threads: 1,
+			Inputs: map[string]fs.FS{"model": os.DirFS(model), "calibration": os.DirFS(tokens)},
+		})
+		for _, err := range []error{ran, planned} {
+			var field *pipeline.FieldError
+			if !refused && err != nil || refused && (!errors.As(err, &field) || field.Field != "in.calibration") {
+				t.Errorf("tokenizer %q: %v", digest, err)
+			}
+		}
 	}
 }
 

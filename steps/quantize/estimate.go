@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 )
 
 // maxConfig bounds the config.json that an estimate reads.
@@ -46,6 +47,11 @@ func estimate(_ context.Context, q *pipeline.EstimateRequest) (*pipeline.Estimat
 	}
 	if err := p.check(c.Modules(), q.Inputs["calibration"] != nil); err != nil {
 		return nil, err
+	}
+	if tokens := q.Inputs["calibration"]; tokens != nil {
+		if err := calibrates(tokens, kin.Of(model)); err != nil {
+			return nil, err
+		}
 	}
 	e := &pipeline.Estimate{Parameters: c.Params(), Memory: resident + p.codes(c) + working(c, stored.elementSize())}
 	if p.Dynamic != nil {

@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/artifact"
 	"github.com/pipe-run/pipe/steps/internal/decoder"
+	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/quant"
 	"github.com/pipe-run/pipe/steps/internal/weights"
 )
@@ -44,6 +47,11 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	}
 	if err := p.check(c.Modules(), t.In["calibration"] != ""); err != nil {
 		return err
+	}
+	if dir := t.In["calibration"]; dir != "" {
+		if err := calibrates(os.DirFS(dir), kin.In(model)); err != nil {
+			return err
+		}
 	}
 	from, err := artifact.Read(model)
 	if err != nil {
@@ -82,6 +90,15 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 		return err
 	}
 	return q.writeProvenance(from, model, out)
+}
+
+// calibrates refuses tokens that another tokenizer than the model's made.
+func calibrates(tokens fs.FS, model kin.Tokenizer) error {
+	from, err := artifact.ReadFS(tokens)
+	if err == nil {
+		_, err = kin.Tokens("calibration", from, model)
+	}
+	return err
 }
 
 func alreadyQuantized() error {

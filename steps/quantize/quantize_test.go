@@ -295,6 +295,28 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// TestNotFinite: the model is to blame, by file and tensor.
+func TestNotFinite(t *testing.T) {
+	model := modelOf(t, wideConfig(), tensor.BF16)
+	path := filepath.Join(model, weights.SingleFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(raw[len(raw)-2:], []byte{0xc0, 0x7f}) // NaN, in the last of the linears
+	if err := os.WriteFile(path, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []Params{nf4, {Scheme: "fp4", BlockSize: 64}, {Scheme: "q8_0"}} {
+		_, _, err := do(t, model, 1, p)
+		var field *pipeline.FieldError
+		if !errors.As(err, &field) || field.Field != "in.model" || field.Hint == "" ||
+			!strings.Contains(err.Error(), `model.safetensors: tensor "model.layers.1.self_attn.v_proj.weight": `) {
+			t.Errorf("%s: %v", p.Scheme, err)
+		}
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -91,7 +91,10 @@ func (q *quantizer) add(name string, m decoder.Module) error {
 	dtype := tensor.DType(stored)
 	few, err := quant.Quantize(q.t.Threads, values, shape, q.p.options(dtype))
 	if err != nil {
-		return fmt.Errorf("tensor %q: %w", name, err)
+		return &pipeline.FieldError{
+			Field: "in.model", Err: fmt.Errorf("%s: tensor %q: %w", q.w.File(name), name, err),
+			Hint: "the model is damaged or diverged when it was trained",
+		}
 	}
 	q.few[name] = few
 	q.dtypes[dtype] += len(values)

@@ -202,6 +202,9 @@ func (d *Dir) DType(name string) (string, error) {
 // Quantized reports whether any tensor is stored in few bits.
 func (d *Dir) Quantized() bool { return len(d.quant) > 0 }
 
+// File is the name of the file that holds a tensor; "" for a tensor that is none.
+func (d *Dir) File(name string) string { return d.where[name].name }
+
 // F32 is a copy of the tensor's elements in float32, row-major: exact for F32,
 // BF16 and F16, dequantized (and not rounded to the original dtype) for quantized weights.
 func (d *Dir) F32(name string) ([]float32, error) {
