@@ -57,10 +57,10 @@ func AMXPeak(n int) (flops float64) {
 	return float64(n) * (4 * 2 * 16 * 16 * 32)
 }
 
-// pairsAVX2 writes n pairs, a multiple of 8.
+// pairsAVX2 writes n pairs, a multiple of 8, and fetches what is ahead of src.
 //
 //go:noescape
-func pairsAVX2(dst *uint32, src *float32, n int)
+func pairsAVX2(dst *uint32, src *float32, ahead, n int)
 
 // pairLinesAVX2 writes n pairs, a multiple of 8.
 //
@@ -77,9 +77,9 @@ func pairStoredAVX2(dst *uint32, lo, hi *byte, n int)
 //go:noescape
 func splitAVX2(even, odd, src *uint32, n int)
 
-func pairsFast(dst []uint32, src []float32) (done int) {
+func pairsFast(dst []uint32, src []float32, ahead int) (done int) {
 	if done = eight(len(dst)); done > 0 {
-		pairsAVX2(&dst[0], &src[0], done)
+		pairsAVX2(&dst[0], &src[0], ahead, done)
 	}
 	return done
 }

@@ -1380,16 +1380,19 @@ DATA words<>+0(SB)/8, $0x0000000100007fff
 DATA words<>+8(SB)/8, $0xffff000000400000
 GLOBL words<>(SB), RODATA|NOPTR, $16
 
-// func pairsAVX2(dst *uint32, src *float32, n int)
-TEXT ·pairsAVX2(SB), NOSPLIT, $0-24
+// func pairsAVX2(dst *uint32, src *float32, ahead, n int)
+TEXT ·pairsAVX2(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ ahead+16(FP), R8
+	MOVQ n+24(FP), CX
+	SHLQ $2, R8
 	VPBROADCASTD words<>+0(SB), Y8
 	VPBROADCASTD words<>+4(SB), Y9
 	VPBROADCASTD words<>+8(SB), Y10
 	VPBROADCASTD words<>+12(SB), Y11
 loop:
+	PREFETCHT0 (SI)(R8*1)
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
 	VPSRLD $16, Y0, Y6

@@ -4,7 +4,7 @@ package kernel
 
 func machineBF16Tiles() []*BF16Tile { return nil }
 
-func pairsFast([]uint32, []float32) (done int) { return 0 }
+func pairsFast([]uint32, []float32, int) (done int) { return 0 }
 
 func pairLinesFast([]uint32, []float32, []float32) (done int) { return 0 }
 

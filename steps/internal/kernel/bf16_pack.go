@@ -3,9 +3,10 @@ package kernel
 import "encoding/binary"
 
 // PairRow rounds src and writes it as pairs; an odd last element is paired with 0, and the pairs of dst beyond are 0.
-func PairRow(dst []uint32, src []float32) {
+// What begins ahead elements after src is going to be wanted next; it need not exist.
+func PairRow(dst []uint32, src []float32, ahead int) {
 	n := len(src) / 2
-	for i := pairsFast(dst[:n], src); i < n; i++ {
+	for i := pairsFast(dst[:n], src, ahead); i < n; i++ {
 		dst[i] = pairOf(src[2*i], src[2*i+1])
 	}
 	if len(src)%2 == 1 {

@@ -54,7 +54,7 @@ func packedPairs(lanes [][]float32, width int) []uint32 {
 	out := make([]uint32, steps*stepPairs*len(lanes))
 	for l, x := range lanes {
 		row := make([]uint32, steps*stepPairs)
-		PairRow(row, x)
+		PairRow(row, x, len(x))
 		for p, v := range row {
 			out[l/width*width*len(row)+p*width+l%width] = v
 		}
@@ -72,7 +72,7 @@ func (c bf16Case) panelsOf(rows [][]float32) []uint32 {
 	}
 	for i, x := range rows {
 		row := make([]uint32, steps*stepPairs)
-		PairRow(row, x)
+		PairRow(row, x, len(x))
 		for s := range steps {
 			copy(out[(i/mr*steps+s)*mr*stepPairs+i%mr*stepPairs:], row[s*stepPairs:][:stepPairs])
 		}
@@ -268,7 +268,7 @@ func TestPairs(t *testing.T) {
 			for i := range n {
 				check("one stored line", i, lo[i], 0)
 			}
-			PairRow(dst, lo)
+			PairRow(dst, lo, 1<<20)
 			for i := range dst {
 				x := append(append([]float32(nil), lo...), make([]float32, 2*len(dst))...)
 				check("row", i, x[2*i], x[2*i+1])

@@ -137,7 +137,7 @@ type floatRows struct {
 }
 
 func (s floatRows) row(dst []uint32, lane, p, kc int) {
-	kernel.PairRow(dst, s.m[lane*s.ld+p:][:kc])
+	kernel.PairRow(dst, s.m[lane*s.ld+p:][:kc], s.ld)
 }
 
 // floatLines is a matrix of float32s whose columns are the lanes. Element (lane, p) is m[p*ld+lane].
@@ -196,7 +196,7 @@ func (s unpackedRows) row(dst []uint32, lane, p, kc int) {
 	buf := getBuffer(kc)
 	defer buf.free()
 	s.b.Unpack(buf.f, lane, p)
-	kernel.PairRow(dst, buf.f)
+	kernel.PairRow(dst, buf.f, 0)
 }
 
 // unpackedLines is b, whose columns are the lanes, unpacked at use.

@@ -18,7 +18,7 @@ func referenceBF16(m, n, k int, a, b func(i, j int) float32, c []float32, add bo
 			x[p] = at(p)
 		}
 		dst := make([]uint32, pairsDeep(k))
-		kernel.PairRow(dst, x)
+		kernel.PairRow(dst, x, 0)
 		return dst
 	}
 	columns := make([][]uint32, n)

@@ -236,9 +236,9 @@ func (g *gen) pairs() {
 		g.p("\tVCMPPS $3, %s, %s, Y7\n\tVPOR Y10, %s, %s\n\tVBLENDVPS Y7, %s, Y6, %s", x, x, x, x, x, x)
 	}
 
-	g.p("\n// func pairsAVX2(dst *uint32, src *float32, n int)\nTEXT ·pairsAVX2(SB), NOSPLIT, $0-24")
-	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ src+8(FP), SI\n\tMOVQ n+16(FP), CX\n%s\nloop:", constants)
-	g.p("\tVMOVDQU (SI), Y0\n\tVMOVDQU 32(SI), Y1")
+	g.p("\n// func pairsAVX2(dst *uint32, src *float32, ahead, n int)\nTEXT ·pairsAVX2(SB), NOSPLIT, $0-32")
+	g.p("\tMOVQ dst+0(FP), DI\n\tMOVQ src+8(FP), SI\n\tMOVQ ahead+16(FP), R8\n\tMOVQ n+24(FP), CX\n\tSHLQ $2, R8\n%s\nloop:", constants)
+	g.p("\tPREFETCHT0 (SI)(R8*1)\n\tVMOVDQU (SI), Y0\n\tVMOVDQU 32(SI), Y1")
 	round("Y0")
 	round("Y1")
 	g.p("\tVPSRLD $16, Y0, Y0\n\tVPSRLD $16, Y1, Y1\n\tVPACKUSDW Y1, Y0, Y0\n\tVPERMQ $0xd8, Y0, Y0\n\tVMOVDQU Y0, (DI)")
