@@ -61,9 +61,8 @@ func (in *input) file(ctx context.Context, file source, use func(dataset.Record)
 	if text, ok := rows.(interface{ Encoding() string }); ok && text.Encoding() != "utf-8" && in.p.Encoding == "" {
 		in.log.Info(file.entry.Name + " is read as " + text.Encoding())
 	}
-	records := dataset.Shaped(rows, func(raw dataset.Raw, to []dataset.Record) ([]dataset.Record, error) {
-		record, err := in.shaper.Record(file.entry.Name, raw)
-		return append(to, record), err
+	records := dataset.Shaped(rows, func(raw dataset.Raw, to []dataset.Record) ([]dataset.Record, []error) {
+		return in.shaper.Records(file.entry.Name, raw, to)
 	})
 	for {
 		if in.read%1000 == 0 && ctx.Err() != nil {

@@ -176,7 +176,7 @@ type blockRows struct {
 	text    *text
 	reader  io.Closer
 	blocks  ordered
-	shape   func(Raw, []Record) ([]Record, error)
+	shape   func(Raw, []Record) ([]Record, []error)
 	current *parsed
 	row     int // next one of current
 	bad     int // next one of current
@@ -199,8 +199,8 @@ func newBlockRows(t *text, name string, r io.Closer, options Options, next func(
 	return b
 }
 
-// shape turns rows into records. Of a row that is none nothing is kept.
-func (p *parsed) shape(shape func(Raw, []Record) ([]Record, error)) {
+// shape turns rows into records.
+func (p *parsed) shape(shape func(Raw, []Record) ([]Record, []error)) {
 	bad := p.bad
 	p.bad = nil
 	p.records = make([]Record, 0, len(p.rows))
@@ -209,11 +209,9 @@ func (p *parsed) shape(shape func(Raw, []Record) ([]Record, error)) {
 			p.bad = append(p.bad, badRow{len(p.records), bad[0].err})
 			bad = bad[1:]
 		}
-		n := len(p.records)
-		records, err := shape(raw, p.records)
-		if err != nil {
-			records = p.records[:n]
-			p.bad = append(p.bad, badRow{n, rowError(err, raw)})
+		records, errs := shape(raw, p.records)
+		for _, err := range errs {
+			p.bad = append(p.bad, badRow{len(records), rowError(err, raw)})
 		}
 		p.records = records
 	}
@@ -268,22 +266,26 @@ func (b *blockRows) nextRecord() (Record, error) {
 // *RowError. shape is called by several goroutines, of rows of text with
 // numbers that start anew: a record's origin and a *RowError of shape are
 // mended before they are returned.
-func Shaped(rows Rows, shape func(Raw, []Record) ([]Record, error)) func() (Record, error) {
+func Shaped(rows Rows, shape func(Raw, []Record) ([]Record, []error)) func() (Record, error) {
 	if blocks, ok := rows.(*blockRows); ok {
 		blocks.shape = shape
 		return blocks.nextRecord
 	}
 	var ready []Record
+	var errs []error
 	return func() (Record, error) {
 		for len(ready) == 0 {
-			raw, err := rows.Next()
-			if err == nil {
-				ready, err = shape(raw, ready[:0])
+			if len(errs) > 0 {
+				err := errs[0]
+				errs = errs[1:]
+				return Record{}, err
 			}
+			raw, err := rows.Next()
 			if err != nil {
 				ready = nil
 				return Record{}, err
 			}
+			ready, errs = shape(raw, ready[:0])
 		}
 		record := ready[0]
 		ready = ready[1:]

@@ -10,13 +10,18 @@ import (
 // A function_call is an assistant's message made of tool calls alone.
 var shareGPTRoles = map[string]string{
 	"human": "user", "user": "user",
-	"gpt": "assistant", "assistant": "assistant", "function_call": "assistant",
+	"gpt": "assistant", "assistant": "assistant", "model": "assistant", "chatgpt": "assistant",
+	"function_call": calling, "tool_call": calling,
 	"system":      "system",
-	"observation": "tool", "tool": "tool",
+	"observation": "tool", "tool": "tool", "function_response": "tool", "tool_response": "tool",
 }
 
-// shareGPT reads conversations of {from, value}. The asking side (human,
-// observation) and the answering side (gpt, function_call) take turns.
+// calling is the role of an assistant whose message is tool calls alone.
+const calling = "function_call"
+
+// shareGPT reads conversations of {from, value}, or of {role, content} where the
+// messages have no from. The asking side (human, observation) and the answering
+// side (gpt, function_call) take turns.
 func (s *Shaper) shareGPT(r *Record, row Value) *badField {
 	if bad := s.onlyText(row); bad != nil {
 		return bad
@@ -38,7 +43,11 @@ func (s *Shaper) shareGPT(r *Record, row Value) *badField {
 			return bad
 		}
 		if n := len(r.Messages); n > 0 && answers(m) == answers(r.Messages[n-1]) && r.Messages[n-1].Role != "system" {
-			return wrong(fmt.Sprintf("%s[%d].%s", name, i, s.columns["from"]), "%s follows %s; the two sides must take turns", m.Role, r.Messages[n-1].Role)
+			from, _ := s.turnKeys(turn)
+			return wrong(fmt.Sprintf("%s[%d].%s", name, i, from), "%s follows %s; the two sides must take turns", m.Role, r.Messages[n-1].Role)
+		}
+		if m.Role == "system" && system != "" && i == 0 {
+			return wrong(fmt.Sprintf("%s[0]", name), "a system message, and there is a column system too")
 		}
 		r.Messages = append(r.Messages, m)
 	}
@@ -54,22 +63,32 @@ func (s *Shaper) shareGPTTurn(turn Value, at string) (Message, *badField) {
 	if turn.Kind != Object {
 		return Message{}, wanted(at, "an object", turn)
 	}
-	from, bad := member(turn, at, s.columns["from"])
+	fromKey, valueKey := s.turnKeys(turn)
+	from, bad := member(turn, at, fromKey)
 	if bad != nil {
 		return Message{}, bad
 	}
-	value, bad := member(turn, at, s.columns["value"])
+	value, bad := member(turn, at, valueKey)
 	if bad != nil {
 		return Message{}, bad
 	}
-	role, ok := shareGPTRoles[from]
+	role, ok := s.layout.Roles[from]
 	if !ok {
-		return Message{}, wrong(at+"."+s.columns["from"], "wanted human, gpt, system, observation or function_call, found %s", snippet(from))
+		role, ok = shareGPTRoles[from]
 	}
-	if from != "function_call" {
-		return Message{Role: role, Content: value}, nil
+	if !ok {
+		return Message{}, wrong(at+"."+fromKey, "wanted human, gpt, system, observation or function_call, found %s", snippet(from))
 	}
-	at += "." + s.columns["value"]
+	if role != calling {
+		m := Message{Role: role, Content: value}
+		if m.Reasoning, bad = reasoning(turn, at, role); bad != nil {
+			return m, bad
+		}
+		m.Weight, bad = messageWeight(turn, at, role)
+		return m, bad
+	}
+	role = "assistant"
+	at += "." + valueKey
 	call, err := ParseJSON([]byte(value))
 	if err != nil {
 		return Message{}, wrong(at, "a function call must be JSON: %v", err)
@@ -79,6 +98,19 @@ func (s *Shaper) shareGPTTurn(turn Value, at string) (Message, *badField) {
 	}
 	calls, bad := toolCalls(call, at)
 	return Message{Role: role, ToolCalls: calls}, bad
+}
+
+// turnKeys are what a turn calls its speaker and its text.
+func (s *Shaper) turnKeys(turn Value) (from, value string) {
+	from, value = s.columns["from"], s.columns["value"]
+	if _, mapped := s.layout.Columns["from"]; mapped {
+		return from, value
+	}
+	_, has := turn.Get(from)
+	if _, other := turn.Get("role"); other && !has {
+		return "role", "content"
+	}
+	return from, value
 }
 
 // messages reads the conversations of OpenAI's chat format.
@@ -110,29 +142,104 @@ func (s *Shaper) message(turn Value, at string) (m Message, bad *badField) {
 	if m.Role, bad = member(turn, at, s.columns["role"]); bad != nil {
 		return m, bad
 	}
-	switch m.Role {
-	case "system", "user", "assistant", "tool":
-	default:
-		return m, wrong(at+"."+s.columns["role"], "wanted system, user, assistant or tool, found %s", snippet(m.Role))
+	if m.Role, bad = s.messageRole(m.Role, at); bad != nil {
+		return m, bad
 	}
-	if calls, ok := turn.Get("tool_calls"); ok && calls.Kind != Null {
-		if m.Role != "assistant" {
-			return m, wrong(at+".tool_calls", "only an assistant calls tools, not the %s", m.Role)
-		}
-		if m.ToolCalls, bad = toolCalls(calls, at+".tool_calls"); bad != nil {
-			return m, bad
-		}
+	if m.ToolCalls, bad = messageCalls(turn, at, m.Role); bad != nil {
+		return m, bad
 	}
 	if m.Content, bad = s.content(turn, at, m.ToolCalls != ""); bad != nil {
 		return m, bad
 	}
-	if name, _ := turn.Get("name"); name.Kind == String {
-		m.Name = name.Text
-	} else if name.Kind != Null {
-		return m, wanted(at+".name", "a string", name)
+	if m.Name, bad = maybe(turn, at, "name"); bad != nil {
+		return m, bad
+	}
+	if m.ToolCallID, bad = maybe(turn, at, "tool_call_id"); bad != nil {
+		return m, bad
+	}
+	if m.ToolCallID != "" && m.Role != "tool" {
+		return m, wrong(at+".tool_call_id", "only a tool answers a call, not the %s", m.Role)
+	}
+	if m.Reasoning, bad = reasoning(turn, at, m.Role); bad != nil {
+		return m, bad
 	}
 	m.Weight, bad = messageWeight(turn, at, m.Role)
 	return m, bad
+}
+
+// messageRole returns the role that a role's name stands for: OpenAI's developer
+// is the system, its function of older days a tool.
+func (s *Shaper) messageRole(role, at string) (string, *badField) {
+	if known := s.layout.Roles[role]; known != "" && known != calling {
+		return known, nil
+	}
+	switch role {
+	case "system", "user", "assistant", "tool":
+		return role, nil
+	case "developer":
+		return "system", nil
+	case "function":
+		return "tool", nil
+	}
+	return "", wrong(at+"."+s.columns["role"], "wanted system, user, assistant or tool, found %s", snippet(role))
+}
+
+// messageCalls reads tool_calls, or the one function_call of older days.
+func messageCalls(turn Value, at, role string) (string, *badField) {
+	name := "tool_calls"
+	calls, _ := turn.Get(name)
+	if calls.Kind == Null {
+		name = "function_call"
+		if calls, _ = turn.Get(name); calls.Kind == Object {
+			calls = Value{Kind: List, Items: []Value{calls}}
+		}
+	}
+	switch {
+	case calls.Kind == Null:
+		return "", nil
+	case calls.Kind == String && strings.TrimSpace(calls.Text) == "":
+		return "", nil
+	case role != "assistant":
+		return "", wrong(at+"."+name, "only an assistant calls tools, not the %s", role)
+	case calls.Kind == String:
+		list, err := ParseJSON([]byte(calls.Text))
+		if err != nil {
+			return "", wrong(at+"."+name, "calls written as a string must be JSON: %v", err)
+		}
+		calls = list
+	}
+	return toolCalls(calls, at+"."+name)
+}
+
+// reasoning reads what an assistant thought, under the names that chat templates
+// and providers have for it.
+func reasoning(turn Value, at, role string) (string, *badField) {
+	for _, name := range []string{"reasoning_content", "reasoning", "thinking"} {
+		text, bad := maybe(turn, at, name)
+		if bad != nil {
+			return "", bad
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if role != "assistant" {
+			return "", wrong(at+"."+name, "only an assistant reasons, not the %s", role)
+		}
+		return text, nil
+	}
+	return "", nil
+}
+
+// maybe returns the text of a field of an object, "" when it is missing or null.
+func maybe(v Value, at, name string) (string, *badField) {
+	switch field, _ := v.Get(name); field.Kind {
+	case Null:
+		return "", nil
+	case String:
+		return field.Text, nil
+	default:
+		return "", wanted(at+"."+name, "a string", field)
+	}
 }
 
 // content reads a message's text: a string, or a list of text parts. It may be
@@ -174,8 +281,22 @@ func (s *Shaper) content(turn Value, at string, calls bool) (string, *badField) 
 	return text.String(), nil
 }
 
-// messageWeight reads weight (OpenAI) or loss_weight (Volcengine Ark).
+// messageWeight reads weight (OpenAI), loss_weight (Volcengine Ark) or train
+// (axolotl: true or false).
 func messageWeight(turn Value, at, role string) (*float64, *badField) {
+	if train, _ := turn.Get("train"); train.Kind == Bool {
+		w := 0.0
+		if train.Bool {
+			w = 1
+		}
+		if role != "assistant" && w == 1 {
+			return nil, wrong(at+".train", "only an assistant's message is learnt, not the %s's", role)
+		}
+		if role != "assistant" {
+			return nil, nil
+		}
+		return &w, nil
+	}
 	for _, name := range []string{"weight", "loss_weight"} {
 		v, _ := turn.Get(name)
 		if v.Kind == Null {
@@ -198,8 +319,7 @@ func messageWeight(turn Value, at, role string) (*float64, *badField) {
 
 // turns returns the list of messages that a column holds, and the column's name.
 func (s *Shaper) turns(row Value, column string) ([]Value, string, *badField) {
-	name := s.columns[column]
-	v, ok := row.Get(name)
+	name, v, ok := s.find(row, column)
 	switch {
 	case !ok:
 		return nil, name, s.missing(row, column)
@@ -222,8 +342,7 @@ func (s *Shaper) turns(row Value, column string) ([]Value, string, *badField) {
 // tools returns the tools on offer as a JSON list; the column holds such a list
 // or its text.
 func (s *Shaper) tools(row Value) (string, *badField) {
-	name := s.columns["tools"]
-	v, _ := row.Get(name)
+	name, v, _ := s.find(row, "tools")
 	if v.Kind == String {
 		if strings.TrimSpace(v.Text) == "" {
 			return "", nil
@@ -279,7 +398,11 @@ func toolCalls(v Value, at string) (string, *badField) {
 			return "", bad
 		}
 		out := Value{Kind: Object}
-		if id, _ := call.Get("id"); id.Kind == String {
+		id, _ := call.Get("id")
+		if id.Kind == Null { // Kiln's Hugging Face export
+			id, _ = function.Get("id")
+		}
+		if id.Kind == String {
 			out.Fields = append(out.Fields, Field{"id", id})
 		}
 		out.Fields = append(out.Fields, Field{"type", stringValue("function")},
@@ -333,9 +456,32 @@ func checkConversation(messages []Message, name string) *badField {
 		if m.Role == "assistant" {
 			learnt = learnt || strings.TrimSpace(m.Content) != "" || m.ToolCalls != ""
 		}
+		if m.ToolCallID != "" && !called(messages[:i], m.ToolCallID) {
+			return wrong(name, "a tool answers the call %s, which no message before it makes", snippet(m.ToolCallID))
+		}
 	}
 	if !learnt {
 		return wrong(name, "holds no assistant message with text, so there is nothing to learn")
 	}
 	return nil
+}
+
+// called tells whether one of messages calls a tool by that id. Calls without
+// ids may be meant.
+func called(messages []Message, id string) bool {
+	for _, m := range messages {
+		if m.ToolCalls == "" {
+			continue
+		}
+		calls, err := ParseJSON([]byte(m.ToolCalls))
+		if err != nil {
+			return false
+		}
+		for _, call := range calls.Items {
+			if v, ok := call.Get("id"); !ok || v.Text == id {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -7,10 +7,6 @@ import (
 	"strings"
 )
 
-// otherPrompts are what the prompt of a preference is called where no column
-// prompt is: by LLaMA-Factory in its two formats.
-var otherPrompts = []string{"conversations", "instruction"}
-
 // preference reads pairs of a better and a worse answer (TRL's preference type
 // and LLaMA-Factory's ranking data). The prompt is text, which a user then says,
 // after it a line of input where there is one, or a list of messages; it may be
@@ -24,10 +20,10 @@ func (s *Shaper) preference(r *Record, row Value) (bad *badField) {
 	if r.Messages, bad = s.preferencePrompt(row); bad != nil {
 		return bad
 	}
-	if r.Chosen, bad = s.preferred(row, "chosen"); bad != nil {
+	if r.Chosen, bad = s.said(row, "chosen", "assistant"); bad != nil {
 		return bad
 	}
-	if r.Rejected, bad = s.preferred(row, "rejected"); bad != nil {
+	if r.Rejected, bad = s.said(row, "rejected", "assistant"); bad != nil {
 		return bad
 	}
 	if len(r.Messages) == 0 {
@@ -51,14 +47,7 @@ func (s *Shaper) preference(r *Record, row Value) (bad *badField) {
 // preferencePrompt returns the messages before the answers, none when the row
 // holds them in the answers.
 func (s *Shaper) preferencePrompt(row Value) ([]Message, *badField) {
-	name := s.columns["prompt"]
-	v, ok := row.Get(name)
-	for _, other := range otherPrompts {
-		if !ok {
-			name = other
-			v, ok = row.Get(name)
-		}
-	}
+	name, v, ok := s.find(row, "prompt")
 	switch {
 	case !ok || v.Kind == Null:
 		return nil, nil
@@ -79,15 +68,15 @@ func (s *Shaper) preferencePrompt(row Value) ([]Message, *badField) {
 	return []Message{{Role: "user", Content: text}}, nil
 }
 
-// preferred returns the messages of one answer.
-func (s *Shaper) preferred(row Value, column string) ([]Message, *badField) {
-	name := s.columns[column]
-	v, ok := row.Get(name)
+// said returns the messages of a column: text, which role says, one message or a
+// list of them.
+func (s *Shaper) said(row Value, column, role string) ([]Message, *badField) {
+	name, v, ok := s.find(row, column)
 	switch {
 	case !ok:
 		return nil, s.missing(row, column)
 	case v.Kind == String:
-		return []Message{{Role: "assistant", Content: v.Text}}, nil
+		return []Message{{Role: role, Content: v.Text}}, nil
 	case v.Kind == Object:
 		v = Value{Kind: List, Items: []Value{v}}
 	}
@@ -136,20 +125,28 @@ func (s *Shaper) checkPreference(r *Record) *badField {
 		column   string
 		messages []Message
 	}{{"chosen", r.Chosen}, {"rejected", r.Rejected}} {
-		name := s.columns[side.column]
-		if n := len(side.messages); n == 0 || side.messages[n-1].Role != "assistant" {
-			return wrong(name, "must end with an assistant's message")
-		}
-		if bad := checkConversation(slices.Concat(r.Messages, side.messages), name); bad != nil {
+		if bad := checkAnswer(slices.Concat(r.Messages, side.messages), side.messages, s.columns[side.column]); bad != nil {
 			return bad
-		}
-		last := side.messages[len(side.messages)-1]
-		if strings.TrimSpace(last.Content) == "" && last.ToolCalls == "" {
-			return wrong(name, "is empty")
 		}
 	}
 	if reflect.DeepEqual(r.Chosen, r.Rejected) {
 		return wrong(s.columns["rejected"], "is the same as %s: neither is better", s.columns["chosen"])
+	}
+	return nil
+}
+
+// checkAnswer refuses a conversation that does not end with an answer in words or
+// calls; the answer is its last messages.
+func checkAnswer(all, answer []Message, name string) *badField {
+	if n := len(answer); n == 0 || answer[n-1].Role != "assistant" {
+		return wrong(name, "must end with an assistant's message")
+	}
+	if bad := checkConversation(all, name); bad != nil {
+		return bad
+	}
+	last := answer[len(answer)-1]
+	if strings.TrimSpace(last.Content) == "" && last.ToolCalls == "" {
+		return wrong(name, "is empty")
 	}
 	return nil
 }

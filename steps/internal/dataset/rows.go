@@ -86,6 +86,8 @@ type RowError struct {
 	Field  string // path of the field, such as messages[2].content; "" for the row
 	What   string // is wrong
 	Final  bool   // the file cannot be read further
+	Left   bool   // nothing is wrong: the row is left out, as was asked, for a reason that is What
+	Value  *Value // the row, where its layout is what is wrong; else nil
 }
 
 // Error returns file, record, field and what is wrong, in this order.

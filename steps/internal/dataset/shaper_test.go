@@ -105,7 +105,7 @@ func TestBadRows(t *testing.T) {
 		{ShareGPTFormat, `{"conversations":[{"from":"human","value":"x"},{"from":"gpt","value":"y"}],"tools":"{}"}`, "tools: wanted a list of tools, found an object: {}"},
 		{MessagesFormat, `{"messages":{"role":"user"}}`, "messages: wanted a list of messages, found an object"},
 		{MessagesFormat, `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]}`, `messages[0].content[0]: is of type "image_url"; only text can be trained on`},
-		{MessagesFormat, `{"messages":[{"role":"developer","content":"x"}]}`, `messages[0].role: wanted system, user, assistant or tool, found "developer"`},
+		{MessagesFormat, `{"messages":[{"role":"critic","content":"x"}]}`, `messages[0].role: wanted system, user, assistant or tool, found "critic"`},
 		{MessagesFormat, `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null}]}`, "messages[1].content: wanted a string, found null"},
 		{MessagesFormat, `{"messages":[{"role":"user","content":"a"},{"role":"system","content":"b"},{"role":"assistant","content":"c"}]}`, "a system message stands at place 1; it can only be the first"},
 		{MessagesFormat, `{"messages":[{"role":"user","content":"a","tool_calls":[]}]}`, "messages[0].tool_calls: only an assistant calls tools, not the user"},
