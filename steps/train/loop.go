@@ -171,16 +171,15 @@ func (tr *trainer) due() bool {
 func (tr *trainer) update(ctx context.Context) error {
 	start := time.Now()
 	micro := tr.order.update(tr.done)
-	count, tokens, loss := 0.0, 0, 0.0
+	count, tokens, loss := 0, 0, 0.0
 	supervised, flops := 0, 0.0
 	var found preferences
 	for _, places := range micro {
 		supervised += tr.rows.count(places)
-		if tr.judge == nil {
-			count += tr.rows.weight(places)
-		} else {
-			count += float64(len(places))
-		}
+		count += len(places)
+	}
+	if tr.judge == nil {
+		count = supervised
 	}
 	grads := tr.net.grads
 	for i, places := range micro {
@@ -206,7 +205,7 @@ func (tr *trainer) update(ctx context.Context) error {
 			grads = tr.accumulate(i == 0)
 		}
 	}
-	loss /= count
+	loss /= float64(count)
 	norm := optim.Clip(tr.task.Threads, tr.p.MaxGradNorm, grads)
 	if !finite(loss) || !finite(norm) {
 		return diverged("update %d has loss %g and gradient norm %g", tr.done+1, loss, norm)
