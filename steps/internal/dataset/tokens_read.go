@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,7 @@ import (
 // where the batches are. It may be used from several goroutines at once.
 type Tokens struct {
 	shards  []source
-	packed  bool
+	options TokenOptions
 	batches []tokenBatch
 	rows    int
 }
@@ -32,13 +33,13 @@ type tokenBatch struct {
 	first   int // row
 	rows    int
 	shard   int
-	columns []listColumn // input_ids, attention_mask, labels, position_ids if packed
+	columns []listColumn // input_ids, attention_mask, labels, and position_ids and loss_weights where they are
 }
 
-// listColumn is a column of lists of integers within a shard.
+// listColumn is a column of lists of numbers within a shard.
 type listColumn struct {
 	name    string
-	width   int    // bytes of an integer: 1, 4 or 8
+	width   int    // bytes of a number: 1, 4 or 8
 	offsets extent // rows+1 int32
 	values  extent
 }
@@ -123,11 +124,14 @@ func (t *Tokens) index(shard int, size int64) error {
 	if err != nil {
 		return err
 	}
-	packed := len(columns) == 4
-	if shard > 0 && packed != t.packed {
-		return errors.New("some shards have position_ids and some have not")
+	has := func(name string) bool {
+		return slices.ContainsFunc(columns, func(c listColumn) bool { return c.name == name })
 	}
-	t.packed = packed
+	options := TokenOptions{Packed: has("position_ids"), Weighted: has("loss_weights")}
+	if shard > 0 && options != t.options {
+		return errors.New("some shards have position_ids or loss_weights and some have not")
+	}
+	t.options = options
 	for {
 		m, body, err := scan.next()
 		if err == io.EOF {
@@ -149,7 +153,7 @@ func (t *Tokens) index(shard int, size int64) error {
 // listColumns finds the token columns in a schema: their names and widths in the
 // order of tokenColumns, and for each its place in the file.
 func listColumns(schema *arrow.Schema) (columns []listColumn, order []int, err error) {
-	want := tokenColumns(true)
+	want := tokenColumns(TokenOptions{Packed: true, Weighted: true})
 	for i := range schema.NumFields() {
 		if !slices.ContainsFunc(want, func(c tokenColumn) bool { return c.name == schema.Field(i).Name }) {
 			return nil, nil, fmt.Errorf("column %s is not one of tokens", snippet(schema.Field(i).Name))
@@ -157,17 +161,20 @@ func listColumns(schema *arrow.Schema) (columns []listColumn, order []int, err e
 	}
 	for _, c := range want {
 		places := schema.FieldIndices(c.name)
-		if len(places) == 0 && c.name == "position_ids" {
-			break
+		if len(places) == 0 && (c.name == "position_ids" || c.name == "loss_weights") {
+			continue
 		}
 		if len(places) != 1 {
 			return nil, nil, fmt.Errorf("%d columns are named %s", len(places), c.name)
 		}
 		list, ok := schema.Field(places[0]).Type.(*arrow.ListType)
 		if !ok {
-			return nil, nil, fmt.Errorf("column %s holds %s, not a list of integers", c.name, schema.Field(places[0]).Type)
+			return nil, nil, fmt.Errorf("column %s holds %s, not a list of numbers", c.name, schema.Field(places[0]).Type)
 		}
 		width := map[arrow.Type]int{arrow.INT8: 1, arrow.INT32: 4, arrow.INT64: 8}[list.Elem().ID()]
+		if c.name == "loss_weights" {
+			width = map[arrow.Type]int{arrow.FLOAT32: 4}[list.Elem().ID()]
+		}
 		if width == 0 {
 			return nil, nil, fmt.Errorf("column %s holds lists of %s", c.name, list.Elem())
 		}
@@ -203,7 +210,10 @@ func locate(m message, body int64, columns []listColumn, order []int) (tokenBatc
 func (t *Tokens) Len() int { return t.rows }
 
 // Packed reports whether rows hold several documents and have PositionIDs.
-func (t *Tokens) Packed() bool { return t.packed }
+func (t *Tokens) Packed() bool { return t.options.Packed }
+
+// Weighted reports whether rows have LossWeights.
+func (t *Tokens) Weighted() bool { return t.options.Weighted }
 
 // Row reads row i, counted from 0, into memory of its own.
 func (t *Tokens) Row(i int) (Row, error) {
@@ -213,7 +223,7 @@ func (t *Tokens) Row(i int) (Row, error) {
 	batch := &t.batches[sort.Search(len(t.batches), func(b int) bool { return t.batches[b].first > i })-1]
 	row, err := t.read(batch, i-batch.first)
 	if err == nil {
-		err = row.check(t.packed)
+		err = row.check(t.options)
 	}
 	if err != nil {
 		return Row{}, fmt.Errorf("reading row %d of tokens: %w", i, err)
@@ -258,6 +268,8 @@ func (t *Tokens) read(batch *tokenBatch, i int) (Row, error) {
 			row.Labels, err = decodeInts[int64](values, c.width)
 		case "position_ids":
 			row.PositionIDs, err = decodeInts[int32](values, c.width)
+		case "loss_weights":
+			row.LossWeights = decodeFloats(values)
 		}
 		if err != nil {
 			return row, fmt.Errorf("%s: %w", c.name, err)
@@ -302,6 +314,15 @@ func decodeInts[T int8 | int32 | int64](b []byte, width int) ([]T, error) {
 		}
 	}
 	return out, nil
+}
+
+// decodeFloats converts little-endian float32.
+func decodeFloats(b []byte) []float32 {
+	out := make([]float32, len(b)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return out
 }
 
 // messageScan walks the messages of a stream without reading their bodies.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -20,7 +21,8 @@ import (
 
 // TokenOptions says what rows a tokens artifact holds.
 type TokenOptions struct {
-	Packed bool // rows hold several documents, told apart by PositionIDs
+	Packed   bool // rows hold several documents, told apart by PositionIDs
+	Weighted bool // rows have LossWeights
 }
 
 // TokenWriter writes a tokens artifact: the directory that Hugging Face datasets
@@ -28,7 +30,7 @@ type TokenOptions struct {
 // data-0000i-of-0000N.arrow, state.json and dataset_info.json.
 type TokenWriter struct {
 	dir     string
-	packed  bool
+	options TokenOptions
 	schema  *arrow.Schema
 	builder *array.RecordBuilder
 	shard   *tokenShard
@@ -51,13 +53,13 @@ type tokenShard struct {
 // CreateTokens starts a tokens artifact in dir, which must exist and hold none.
 // The caller must Close it.
 func CreateTokens(dir string, options TokenOptions) (*TokenWriter, error) {
-	schema, err := tokensSchema(options.Packed)
+	schema, err := tokensSchema(options)
 	if err != nil {
 		return nil, err
 	}
 	w := &TokenWriter{
 		dir:     dir,
-		packed:  options.Packed,
+		options: options,
 		schema:  schema,
 		builder: array.NewRecordBuilder(memory.NewGoAllocator(), schema),
 		limit:   shardBytes,
@@ -69,12 +71,12 @@ func CreateTokens(dir string, options TokenOptions) (*TokenWriter, error) {
 	return w, nil
 }
 
-func tokensSchema(packed bool) (*arrow.Schema, error) {
+func tokensSchema(o TokenOptions) (*arrow.Schema, error) {
 	var fields []arrow.Field
-	for _, c := range tokenColumns(packed) {
+	for _, c := range tokenColumns(o) {
 		fields = append(fields, arrow.Field{Name: c.name, Type: arrow.ListOf(c.item), Nullable: true})
 	}
-	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": features(packed)}})
+	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": features(o)}})
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +86,10 @@ func tokensSchema(packed bool) (*arrow.Schema, error) {
 
 // features is the "features" object of dataset_info.json. "Sequence" with length
 // -1 is read by every version; the "List" that replaced it only since datasets 4.
-func features(packed bool) json.RawMessage {
+func features(o TokenOptions) json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, c := range tokenColumns(packed) {
+	for i, c := range tokenColumns(o) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -99,7 +101,7 @@ func features(packed bool) json.RawMessage {
 
 // Write appends a row.
 func (w *TokenWriter) Write(r Row) error {
-	if err := r.check(w.packed); err != nil {
+	if err := r.check(w.options); err != nil {
 		return fmt.Errorf("writing row %d of tokens: %w", w.total+1, err)
 	}
 	size := len(r.InputIDs) * (4 + 1 + 8 + 4)
@@ -128,8 +130,13 @@ func (w *TokenWriter) append(r Row) {
 	item(0).(*array.Int32Builder).AppendValues(r.InputIDs, nil)
 	item(1).(*array.Int8Builder).AppendValues(r.AttentionMask, nil)
 	item(2).(*array.Int64Builder).AppendValues(r.Labels, nil)
-	if w.packed {
-		item(3).(*array.Int32Builder).AppendValues(r.PositionIDs, nil)
+	next := 3
+	if w.options.Packed {
+		item(next).(*array.Int32Builder).AppendValues(r.PositionIDs, nil)
+		next++
+	}
+	if w.options.Weighted {
+		item(next).(*array.Float32Builder).AppendValues(r.LossWeights, nil)
 	}
 }
 
@@ -140,8 +147,11 @@ func (w *TokenWriter) hash(r Row) {
 		b = binary.LittleEndian.AppendUint32(b, uint32(r.InputIDs[i]))
 		b = append(b, byte(r.AttentionMask[i]))
 		b = binary.LittleEndian.AppendUint64(b, uint64(r.Labels[i]))
-		if w.packed {
+		if w.options.Packed {
 			b = binary.LittleEndian.AppendUint32(b, uint32(r.PositionIDs[i]))
+		}
+		if w.options.Weighted {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(r.LossWeights[i]))
 		}
 	}
 	w.content.Write(b)
@@ -242,7 +252,7 @@ func (w *TokenWriter) describe(names []string) error {
 	}
 	return errors.Join(
 		writeJSON(filepath.Join(w.dir, "state.json"), state),
-		writeJSON(filepath.Join(w.dir, "dataset_info.json"), tokensInfo{Features: features(w.packed)}),
+		writeJSON(filepath.Join(w.dir, "dataset_info.json"), tokensInfo{Features: features(w.options)}),
 	)
 }
 

@@ -18,6 +18,36 @@ type Batch struct {
 	// Rows are the tokens whose successor is supervised, ascending, and Targets
 	// the ids of those successors.
 	Rows, Targets []int32
+	// Weights [len(Rows)] are what the loss of each target counts; nil: all 1.
+	Weights []float64
+}
+
+// Weigh sets the weight of each target, given those of all tokens.
+func (b *Batch) Weigh(tokens []float32) {
+	b.Weights = make([]float64, len(b.Rows))
+	for i, row := range b.Rows {
+		b.Weights[i] = float64(tokens[row+1])
+	}
+}
+
+// Weight is what the loss of target i counts.
+func (b *Batch) Weight(i int) float64 {
+	if b.Weights == nil {
+		return 1
+	}
+	return b.Weights[i]
+}
+
+// Share is the sum of all weights.
+func (b *Batch) Share() float64 {
+	if b.Weights == nil {
+		return float64(len(b.Rows))
+	}
+	sum := 0.0
+	for _, w := range b.Weights {
+		sum += w
+	}
+	return sum
 }
 
 // NewBatch checks and indexes a batch. positions count from 0 in each document;

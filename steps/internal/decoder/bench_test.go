@@ -73,7 +73,7 @@ func newUpdate(tb testing.TB, c Config, threads, keep, count, length int) *updat
 	}
 	b, err := NewBatch(c, ids, positions, labels)
 	if err == nil {
-		err = u.tr.SetBatch(b, len(b.Rows))
+		err = u.tr.SetBatch(b, float64(len(b.Rows)))
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -218,7 +218,7 @@ func TestFamilyLoRA(t *testing.T) {
 		for i := range m.Layers {
 			blocks = append(blocks, tr.NewBlockOp(i, adapt))
 		}
-		if err := tr.SetBatch(b, count); err != nil {
+		if err := tr.SetBatch(b, float64(count)); err != nil {
 			t.Fatal(err)
 		}
 		loss, grads := run(t, tr, nil, blocks, tr.NewLossOp(), params)
@@ -257,7 +257,7 @@ func TestFamilyFull(t *testing.T) {
 		for i := range c.Layers {
 			blocks = append(blocks, tr.NewFullBlockOp(i))
 		}
-		if err := tr.SetBatch(b, count); err != nil {
+		if err := tr.SetBatch(b, float64(count)); err != nil {
 			t.Fatal(err)
 		}
 		loss, grads := run(t, tr, tr.NewEmbedOp(), blocks, tr.NewFullLossOp(), params)

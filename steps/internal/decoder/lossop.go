@@ -7,7 +7,7 @@ import (
 )
 
 // LossOp is the final norm, the output head and the cross-entropy over the
-// supervised rows, divided by the count of SetBatch. Its inputs after x are, in
+// supervised rows, each times its weight, divided by the count of SetBatch. Its inputs after x are, in
 // full training, the norm and the head's matrix (the embedding matrix when
 // tied), and beside adapters what is trained of the head; its output is a scalar.
 // The gradients are computed in the forward pass,
@@ -56,10 +56,10 @@ func (op *LossOp) Forward(out []float32, in [][]float32) error {
 	}
 	t.nll = t.nll[:len(t.batch.Rows)]
 	if t.objective == nil {
-		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, nil, t.nll, op.g)
+		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, t.batch.Weights, t.nll, op.g)
 		t.sum = 0
-		for _, v := range t.nll {
-			t.sum += v
+		for i, v := range t.nll {
+			t.sum += float64(t.batch.Weight(i) * v)
 		}
 	} else {
 		op.head.loss(t.s.threads, &t.hs, t.batch, in[0], t.count, nil, t.nll, headGrads{})

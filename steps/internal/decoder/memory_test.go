@@ -77,7 +77,7 @@ func trainOnce(t *testing.T, s Spec, b *Batch, params store) (ops, graph int64) 
 		}
 		return build.Apply(o, x...)
 	}
-	if err := tr.SetBatch(b, len(b.Rows)); err != nil {
+	if err := tr.SetBatch(b, float64(len(b.Rows))); err != nil {
 		t.Fatal(err)
 	}
 	loss := tr.NewLossOp()

@@ -56,15 +56,15 @@ func NewTraining(m *Model, tokens, threads int) *Training {
 func (t *Training) Keep(layers int) { t.keep = layers }
 
 // SetBatch chooses what the next pass computes. count is what the summed loss is
-// divided by: the supervised tokens of the whole update.
-func (t *Training) SetBatch(b *Batch, count int) error {
+// divided by: the supervised tokens of the whole update, or what they weigh.
+func (t *Training) SetBatch(b *Batch, count float64) error {
 	if len(b.IDs) > t.tokens {
 		return fmt.Errorf("batch of %d tokens in a training of %d", len(b.IDs), t.tokens)
 	}
-	if count < 1 {
+	if !(count > 0) {
 		return fmt.Errorf("an update without supervised tokens")
 	}
-	t.batch, t.count = b, float64(count)
+	t.batch, t.count = b, count
 	t.latest = nil
 	t.s.ropes.grow(b.longest())
 	return nil

@@ -137,7 +137,7 @@ func checkPass(t *testing.T, a *Adapter, m *decoder.Model, want golden) {
 		t.Fatal(err)
 	}
 	tr := decoder.NewTraining(m, len(ids), 2)
-	if err := tr.SetBatch(b, count); err != nil {
+	if err := tr.SetBatch(b, float64(count)); err != nil {
 		t.Fatal(err)
 	}
 	loss, norms := a.pass(t, m.Config, tr, len(ids))
