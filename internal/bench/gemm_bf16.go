@@ -13,6 +13,7 @@ var bf16Shapes = [][3]int{{512, 2048, 2048}, {512, 576, 576}, {512, 1536, 576}, 
 func bf16Large(s [3]int) bool { return s[0] >= 512 && s[1]*s[2] >= 2048*2048 }
 
 // bf16s measures products in bf16 beside those of the same shape in float32,
+// packed beforehand or at use as they are,
 // and the instruction peak of AMX where there is one. Without AMX the same bits
 // are computed by vector instructions for float32, so the goal there is the
 // speed of float32.
@@ -55,7 +56,9 @@ func (l *lab) bf16(program *server, how string, threads int, s [3]int, amx bool)
 	r := Result{
 		Name: fmt.Sprintf("gemm/bf16/%dx%dx%d", s[0], s[1], s[2]), Unit: "GFLOP/s", Better: "higher", Reference: "f32",
 	}
+	reference := "f32"
 	if how != "packed" {
+		reference = "f32use"
 		r.Name += map[string]string{"use": "/packed-at-use", "stored": "/bf16-at-use"}[how]
 	}
 	r.Name += onThreads(threads)
@@ -67,7 +70,7 @@ func (l *lab) bf16(program *server, how string, threads int, s [3]int, amx bool)
 			return program.ask(fmt.Sprintf("%s %d %d %d %d", how, threads, s[0], s[1], s[2]))
 		}
 	}
-	a, b, ratio, err := l.pair(ask(how), ask("f32"))
+	a, b, ratio, err := l.pair(ask(how), ask(reference))
 	if err != nil {
 		r.Note = err.Error()
 		return r

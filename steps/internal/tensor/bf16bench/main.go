@@ -3,6 +3,7 @@
 // on standard input it prints the seconds of one product. How is
 //
 //	f32      A·Bᵀ in float32, B packed beforehand
+//	f32use   A·Bᵀ in float32, B packed at use
 //	packed   A·Bᵀ in bf16, B packed beforehand
 //	use      A·Bᵀ in bf16, B in float32 and packed at use
 //	stored   A·Bᵀ in bf16, B stored as bf16 and packed at use
@@ -118,6 +119,8 @@ func (p *product) multiply(how string, threads int) {
 	switch how {
 	case "f32":
 		p.f32.Mul(threads, p.m, p.a, p.c, false)
+	case "f32use":
+		tensor.GemmNT(threads, p.m, p.n, p.k, p.a, p.w, p.c, false)
 	case "packed":
 		p.packed.Mul(threads, p.m, p.a, p.c, false)
 	case "use":
