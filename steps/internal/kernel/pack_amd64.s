@@ -55,8 +55,18 @@ TEXT ·transpose8(SB), NOSPLIT, $0-40
 	LEAQ (R8)(R8*2), R10
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R8*4), BX
+	LEAQ (SI)(R8*8), R12     // the next eight rows, wanted soon
+	LEAQ (R12)(R8*4), R13
 	SHRQ $2, CX
 t8:
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R10*1)
+	PREFETCHT0  (R13)
+	PREFETCHT0  (R13)(R8*1)
+	PREFETCHT0  (R13)(R8*2)
+	PREFETCHT0  (R13)(R10*1)
 	VMOVUPS     (SI), X0
 	VMOVUPS     (SI)(R8*1), X1
 	VMOVUPS     (SI)(R8*2), X2
@@ -79,6 +89,8 @@ t8:
 	VMOVUPS     Y3, (DI)(R11*1)
 	ADDQ        $16, SI
 	ADDQ        $16, BX
+	ADDQ        $16, R12
+	ADDQ        $16, R13
 	LEAQ        (DI)(R9*4), DI
 	DECQ        CX
 	JNZ         t8
