@@ -171,15 +171,16 @@ func (tr *trainer) due() bool {
 func (tr *trainer) update(ctx context.Context) error {
 	start := time.Now()
 	micro := tr.order.update(tr.done)
-	count, tokens, loss := 0, 0, 0.0
+	count, tokens, loss := 0.0, 0, 0.0
 	supervised, flops := 0, 0.0
 	var found preferences
 	for _, places := range micro {
 		supervised += tr.rows.count(places)
-		count += len(places)
-	}
-	if tr.judge == nil {
-		count = supervised
+		if tr.judge == nil {
+			count += tr.rows.weight(places)
+		} else {
+			count += float64(len(places))
+		}
 	}
 	grads := tr.net.grads
 	for i, places := range micro {
@@ -205,7 +206,7 @@ func (tr *trainer) update(ctx context.Context) error {
 			grads = tr.accumulate(i == 0)
 		}
 	}
-	loss /= float64(count)
+	loss /= count
 	norm := optim.Clip(tr.task.Threads, tr.p.MaxGradNorm, grads)
 	if !finite(loss) || !finite(norm) {
 		return diverged("update %d has loss %g and gradient norm %g", tr.done+1, loss, norm)

@@ -97,10 +97,10 @@ func (w *weightSet) lossOp(t *decoder.Training) op {
 	return t.NewLossOp()
 }
 
-// run computes a microbatch of an update with count supervised tokens. It
-// returns the sum of the losses of its tokens, in nats; n.grads hold the
+// run computes a microbatch of an update whose supervised tokens weigh count. It
+// returns the weighted sum of the losses of its tokens, in nats; n.grads hold the
 // gradient of that sum divided by count.
-func (n *network) run(ctx context.Context, b *decoder.Batch, count int) (float64, error) {
+func (n *network) run(ctx context.Context, b *decoder.Batch, count float64) (float64, error) {
 	if err := n.training.SetBatch(b, count); err != nil {
 		return 0, err
 	}

@@ -18,6 +18,7 @@ type rowSet struct {
 	number     []int       // of each row, in the artifact
 	length     []int       // its tokens
 	supervised []int       // its supervised tokens
+	share      []float64   // the sum of their weights
 	documents  map[int]int // how many documents have a number of tokens
 	document   int         // tokens of the longest document
 	skipped    int         // rows without supervised tokens
@@ -44,7 +45,7 @@ func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens, pairs
 		if err != nil {
 			return nil, fmt.Errorf("row %d: %w", i, err)
 		}
-		if len(batch.Rows) == 0 {
+		if len(batch.Rows) == 0 || batch.Share() == 0 {
 			r.skipped++
 			continue
 		}
@@ -61,6 +62,7 @@ func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens, pairs
 		r.number = append(r.number, i)
 		r.length = append(r.length, len(b.ids))
 		r.supervised = append(r.supervised, len(batch.Rows))
+		r.share = append(r.share, batch.Share())
 	}
 	if len(r.number) == 0 {
 		return nil, fmt.Errorf("none of %d rows holds a supervised token", tokens.Len())
@@ -73,10 +75,15 @@ func scan(ctx context.Context, cfg decoder.Config, tokens *dataset.Tokens, pairs
 type document struct {
 	ids, positions []int32
 	labels         []int64
+	weights        []float32 // nil where all count alike
 }
 
 func (d *document) batch(cfg decoder.Config) (*decoder.Batch, error) {
-	return decoder.NewBatch(cfg, d.ids, d.positions, d.labels)
+	b, err := decoder.NewBatch(cfg, d.ids, d.positions, d.labels)
+	if err == nil && d.weights != nil {
+		b.Weigh(d.weights)
+	}
+	return b, err
 }
 
 // read appends row i of the artifact to d, without padding. A nil d begins a new one.
@@ -94,6 +101,9 @@ func (r *rowSet) read(d *document, i int) (*document, error) {
 	}
 	d.ids = append(d.ids, row.InputIDs[lo:hi]...)
 	d.labels = append(d.labels, row.Labels[lo:hi]...)
+	if row.LossWeights != nil {
+		d.weights = append(d.weights, row.LossWeights[lo:hi]...)
+	}
 	if row.PositionIDs != nil {
 		if lo > 0 {
 			return nil, fmt.Errorf("row %d: padding before packed documents", i)
@@ -140,6 +150,15 @@ func (r *rowSet) count(places []int) (n int) {
 		n += r.supervised[p]
 	}
 	return n
+}
+
+// weight returns the sum of the weights of the supervised tokens of the rows
+// listed by their place, by which the loss of an update is divided.
+func (r *rowSet) weight(places []int) (sum float64) {
+	for _, p := range places {
+		sum += r.share[p]
+	}
+	return sum
 }
 
 // capacity returns the largest number of tokens that a microbatch of a training

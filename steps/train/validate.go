@@ -78,10 +78,10 @@ func (tr *trainer) validate(ctx context.Context) error {
 	return tr.line(line)
 }
 
-// measure returns the mean loss over the supervised validation tokens, or over
+// measure returns the weighted mean loss of the supervised validation tokens, or over
 // the validation pairs.
 func (tr *trainer) measure(ctx context.Context) (loss float64, tokens int, found preferences, err error) {
-	sum := 0.0
+	sum, share := 0.0, 0.0
 	for _, places := range tr.validation.inOrder(&tr.p) {
 		b, err := tr.validation.join(places)
 		if err != nil {
@@ -98,12 +98,13 @@ func (tr *trainer) measure(ctx context.Context) (loss float64, tokens int, found
 			found.add(tr.judge)
 			continue
 		}
-		for _, x := range nll {
-			sum += x
+		share += b.Share()
+		for i, x := range nll {
+			sum += float64(b.Weight(i) * x)
 		}
 	}
 	if tr.judge != nil {
 		return sum / float64(found.pairs), tokens, found, nil
 	}
-	return sum / float64(tokens), tokens, found, nil
+	return sum / share, tokens, found, nil
 }
