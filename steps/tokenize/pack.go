@@ -19,8 +19,9 @@ func newPacker(length int, write func(dataset.Row) error) *packer {
 	return &packer{length: length, write: write}
 }
 
-// add places one document; ids is at most p.length long.
-func (p *packer) add(ids []int32, labels []int64) error {
+// add places one document; ids is at most p.length long, weights nil where all
+// count alike.
+func (p *packer) add(ids []int32, labels []int64, weights []float32) error {
 	best := -1
 	for i, row := range p.open {
 		n := len(row.InputIDs)
@@ -44,6 +45,7 @@ func (p *packer) add(ids []int32, labels []int64) error {
 	}
 	row.InputIDs = append(row.InputIDs, ids...)
 	row.Labels = append(row.Labels, labels...)
+	row.LossWeights = append(row.LossWeights, weights...)
 	if len(row.InputIDs) == p.length {
 		return p.close(best)
 	}

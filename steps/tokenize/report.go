@@ -3,10 +3,13 @@ package tokenize
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/internal/chat"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 )
 
@@ -21,12 +24,60 @@ type counts struct {
 	long       int64 // longer than allowed
 	empty      int64 // nothing supervised was left after truncation
 	longest    int
-	lengths    [32]int64 // lengths[i]: records of more than 2^(i−1), at most 2^i tokens
+	bos, stops int64            // tokens that begin and end texts
+	bare       int64            // documents without the BOS that the tokenizer adds to plain text
+	unended    int64            // documents whose last token, after truncation, is no stop token
+	lost       map[string]int64 // records by what the template did not write
+	lengths    [32]int64        // lengths[i]: records of more than 2^(i−1), at most 2^i tokens
 }
 
 func (c *counts) length(n int) {
 	c.longest = max(c.longest, n)
 	c.lengths[min(bits.Len(uint(max(n-1, 0))), len(c.lengths)-1)]++
+}
+
+// tally counts what one document holds.
+func (e *encoder) tally(d chat.Encoded) {
+	c := &e.count
+	c.tokens += int64(len(d.IDs))
+	c.supervised += int64(d.Supervised)
+	n := e.template.Count(d.IDs)
+	c.bos += int64(n.BOS)
+	c.stops += int64(n.Stops)
+	if n.BOS == 0 {
+		c.bare++
+	}
+	if e.template.Count(d.IDs[len(d.IDs)-1:]).Stops == 0 {
+		c.unended++
+	}
+	for _, what := range d.Lost {
+		if c.lost == nil {
+			c.lost = map[string]int64{}
+		}
+		c.lost[what]++
+	}
+}
+
+// warn says what the user should know of the template.
+func (e *encoder) warn() {
+	c := &e.count
+	for _, what := range slices.Sorted(maps.Keys(c.lost)) {
+		e.task.Log.Warn(fmt.Sprintf("the %s template leaves out %s", e.template.Kind(), lostName(what)), "records", c.lost[what])
+	}
+	if bos := e.template.WantsBOS(); bos != "" && c.bare > 0 {
+		e.task.Log.Warn(fmt.Sprintf("rows do not begin with %s, which this tokenizer adds to plain text: the %s template does not write it", bos, e.template.Kind()), "records", c.bare)
+	}
+}
+
+// lostName says what a chat.Encoded lost.
+func lostName(what string) string {
+	switch what {
+	case "tools":
+		return "the tools on offer"
+	case "tool calls", "reasoning":
+		return "the assistant's " + what
+	}
+	return "the text of " + what + " messages"
 }
 
 // histogram says how many records have how many tokens.
@@ -61,7 +112,8 @@ func (e *encoder) report() error {
 		return errors.New("there are no records")
 	}
 	e.task.Log.Info("tokenized", "records", c.records, "rows", e.out.Rows(), "tokens", c.tokens,
-		"supervised", c.supervised, "longest", c.longest, "lengths", c.histogram())
+		"supervised", c.supervised, "bos", c.bos, "stops", c.stops, "longest", c.longest, "lengths", c.histogram())
+	e.warn()
 	if c.long > 0 {
 		if err := e.overLength(); err != nil {
 			return err
@@ -89,7 +141,7 @@ func (e *encoder) overLength() error {
 	case "drop":
 		e.task.Log.Warn("dropped records that are too long", "records", c.long, "bound", bound)
 	case "truncate":
-		e.task.Log.Warn("cut records that are too long; they end without a stop token", "records", c.long, "bound", bound, "nothingLeft", c.empty)
+		e.task.Log.Warn("cut records that are too long; their answers end without a stop token", "records", c.long, "bound", bound, "withoutStop", c.unended, "nothingLeft", c.empty)
 	default:
 		return &pipeline.FieldError{
 			Field: "maxLength",

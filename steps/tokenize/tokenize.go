@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/answer"
@@ -27,7 +28,7 @@ import (
 var Kind = kind()
 
 func kind() pipeline.Kind {
-	k := pipeline.Define("tokenize", 1, run)
+	k := pipeline.Define("tokenize", 2, run)
 	k.Vet = vet
 	return k
 }
@@ -50,6 +51,21 @@ type Params struct {
 	MaxLength  int             `json:"maxLength"`
 	OverLength string          `json:"overLength"`
 	Packing    bool            `json:"packing"`
+	Train      *Train          `json:"train"`
+}
+
+// Train chooses the messages that are trained on.
+type Train struct {
+	Roles []string `json:"roles"`
+	Turns string   `json:"turns"`
+}
+
+// choice is what chat makes of it; a nil one is the default.
+func (t *Train) choice() chat.Train {
+	if t == nil {
+		return chat.Train{}
+	}
+	return chat.Train{Roles: slices.Sorted(slices.Values(t.Roles)), Last: t.Turns == "last"}
 }
 
 // chunk is how many records are encoded at once, in parallel.
@@ -79,12 +95,22 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 			Field: "packing", Err: errors.New("the records are pairs, each of which makes a row of its own"), Hint: "leave packing out",
 		}
 	}
-	w, err := dataset.CreateTokens(out, dataset.TokenOptions{Packed: p.Packing || pairs})
+	if p.Train != nil && records.Shape() != dataset.Messages {
+		return &pipeline.FieldError{
+			Field: "train", Err: fmt.Errorf("it chooses among the messages of conversations, and these records are of shape %q", records.Shape()), Hint: "leave train out",
+		}
+	}
+	tpl = tpl.With(p.Train.choice())
+	weighted, err := weighs(t.In["records"], p.Train.choice())
+	if err != nil {
+		return err
+	}
+	w, err := dataset.CreateTokens(out, dataset.TokenOptions{Packed: p.Packing || pairs, Weighted: weighted})
 	if err != nil {
 		return err
 	}
 	e := &encoder{
-		Params: p, task: t, template: tpl, out: w,
+		Params: p, task: t, template: tpl, out: w, weighted: weighted,
 		limit: min(p.MaxLength, positions(t.In["model"])),
 	}
 	if p.Packing {
@@ -105,8 +131,11 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 // template loads the template for records of a shape. Only conversations have
 // one; the schema's default is no choice for the others.
 func template(dir string, tok *token.Tokenizer, given answer.Template, shape string) (*chat.Template, error) {
-	if shape == chat.Messages || shape == chat.Preference {
+	switch shape {
+	case chat.Messages, chat.Preference:
 		return chat.Load(dir, tok, chat.Spec(given))
+	case string(dataset.Judged):
+		return nil, errors.New("the records are judged answers, good and bad, of which the bad must not be learnt: keep the good ones as conversations")
 	}
 	if given.Kind != chat.Model {
 		return nil, fmt.Errorf("a template is for conversations, and these records are of shape %q", shape)
@@ -143,6 +172,7 @@ type encoder struct {
 	out      *dataset.TokenWriter
 	packer   *packer // nil without packing
 	limit    int     // tokens a record may have
+	weighted bool    // rows have weights
 	count    counts
 	bad      []error
 }
@@ -228,14 +258,31 @@ func (e *encoder) add(documents ...chat.Encoded) error {
 			}
 		}
 	}
-	for _, d := range documents {
-		e.count.tokens += int64(len(d.IDs))
-		e.count.supervised += int64(d.Supervised)
+	for i := range documents {
+		e.weigh(&documents[i])
+		e.tally(documents[i])
 	}
 	if e.packer != nil {
-		return e.packer.add(documents[0].IDs, documents[0].Labels)
+		return e.packer.add(documents[0].IDs, documents[0].Labels, documents[0].Weights)
 	}
 	return e.out.Write(join(documents))
+}
+
+// weigh gives a document weights where rows have them.
+func (e *encoder) weigh(d *chat.Encoded) {
+	if !e.weighted {
+		d.Weights = nil
+		return
+	}
+	if d.Weights != nil {
+		return
+	}
+	d.Weights = make([]float32, len(d.IDs))
+	for i, label := range d.Labels {
+		if label != chat.Unsupervised {
+			d.Weights[i] = 1
+		}
+	}
 }
 
 // cut shortens a document to limit tokens and says whether that left anything
@@ -243,6 +290,9 @@ func (e *encoder) add(documents ...chat.Encoded) error {
 func cut(d *chat.Encoded, limit int) bool {
 	if len(d.IDs) > limit {
 		d.IDs, d.Labels = d.IDs[:limit], d.Labels[:limit]
+		if d.Weights != nil {
+			d.Weights = d.Weights[:limit]
+		}
 		d.Supervised = supervised(d.Labels)
 	}
 	return d.Supervised > 0
@@ -254,6 +304,7 @@ func join(documents []chat.Encoded) dataset.Row {
 	var row dataset.Row
 	for _, d := range documents {
 		row.InputIDs, row.Labels = append(row.InputIDs, d.IDs...), append(row.Labels, d.Labels...)
+		row.LossWeights = append(row.LossWeights, d.Weights...)
 		for i := range d.IDs {
 			row.AttentionMask = append(row.AttentionMask, 1)
 			if len(documents) > 1 {

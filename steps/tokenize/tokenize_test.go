@@ -102,7 +102,7 @@ func rows(t *testing.T, dir string) []dataset.Row {
 		}
 		all = append(all, dataset.Row{
 			InputIDs: slices.Clone(r.InputIDs), Labels: slices.Clone(r.Labels),
-			PositionIDs: slices.Clone(r.PositionIDs), AttentionMask: slices.Clone(r.AttentionMask),
+			PositionIDs: slices.Clone(r.PositionIDs), AttentionMask: slices.Clone(r.AttentionMask), LossWeights: slices.Clone(r.LossWeights),
 		})
 	}
 	return all

@@ -131,7 +131,7 @@ func tinyTokens(t *testing.T, n int, packed bool) string {
 func writeTokens(t *testing.T, rows []dataset.Row, packed bool) string {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := dataset.CreateTokens(dir, dataset.TokenOptions{Packed: packed})
+	w, err := dataset.CreateTokens(dir, dataset.TokenOptions{Packed: packed, Weighted: len(rows) > 0 && rows[0].LossWeights != nil})
 	if err != nil {
 		t.Fatal(err)
 	}

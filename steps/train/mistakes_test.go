@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,5 +102,46 @@ func writeTokenizer(t *testing.T, dir string) {
 "fuse_unk":false,"byte_fallback":false,"vocab":{"a":0,"b":1,"ab":2,"c":3},"merges":["a b"]}}`
 	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLossWeights: equal weights change nothing, since the loss is divided by their
+// sum; a token of weight 0 is as if it were not supervised.
+func TestLossWeights(t *testing.T) {
+	losses := func(weight func(i int) float32, label func(i int) bool) (all []float64) {
+		rows := oneRow()
+		for r := range rows {
+			for i := range rows[r].Labels {
+				if !label(i) {
+					rows[r].Labels[i] = dataset.Unsupervised
+				}
+				if weight != nil {
+					rows[r].LossWeights = append(rows[r].LossWeights, weight(i))
+				}
+			}
+		}
+		in := inputs(t)
+		in["tokens"] = writeTokens(t, rows, rows[0].PositionIDs != nil)
+		for _, line := range lines(t, newJob(t, in, "adapter").must(t, loraParams())["training.jsonl"]) {
+			all = append(all, line.Loss)
+		}
+		return all
+	}
+	always := func(int) bool { return true }
+	odd := func(i int) bool { return i%2 == 1 }
+	plain := losses(nil, always)
+	for i, l := range losses(func(int) float32 { return 0.5 }, always) {
+		if math.Abs(l-plain[i]) > 1e-5 {
+			t.Errorf("update %d: loss %v with equal weights, %v without", i, l, plain[i])
+		}
+	}
+	some := losses(nil, odd)
+	for i, l := range losses(func(i int) float32 { return float32(i % 2) }, always) {
+		if math.Abs(l-some[i]) > 1e-5 {
+			t.Errorf("update %d: loss %v with weights of 0, %v unsupervised", i, l, some[i])
+		}
+	}
+	if math.Abs(some[0]-plain[0]) < 1e-4 {
+		t.Error("the weights make no difference")
 	}
 }

@@ -45,6 +45,7 @@ type Template struct {
 	stops  []int32 // sorted
 	stop   map[int32]bool
 	ends   bool // the template writes a stop token after an assistant's text
+	train  Train
 }
 
 // Load returns the template spec names, for the model in dir and its tokenizer.
@@ -121,12 +122,18 @@ func (t *Template) setStops(ids []int32) {
 // Render returns the text of a conversation. With generate it ends where an
 // assistant's answer would begin.
 func (t *Template) Render(ctx context.Context, messages []Message, tools string, generate bool) (string, error) {
+	text, _, err := t.render(ctx, messages, tools, generate)
+	return text, err
+}
+
+// render is Render; it returns too what the template marks with {% generation %}.
+func (t *Template) render(ctx context.Context, messages []Message, tools string, generate bool) (string, []mark, error) {
 	if t.engine == nil {
-		return "", errors.New("a conversation needs a chat template: say template: \"model\", \"chatml\", \"alpaca\" or {jinja: …}")
+		return "", nil, errors.New("a conversation needs a chat template: say template: \"model\", \"chatml\", \"alpaca\" or {jinja: …}")
 	}
 	vars, err := t.variables(messages, tools)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	vars["add_generation_prompt"] = generate
 	return t.engine.render(ctx, vars)

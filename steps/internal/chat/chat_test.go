@@ -165,7 +165,7 @@ func TestEncodeRefused(t *testing.T) {
 	plain := Plain(open(t, "bytelevel"))
 	forgetful := template(t, "bytelevel", Spec{Kind: Jinja, Jinja: `{% for m in messages %}{% if loop.last or m.role == 'assistant' %}<|im_start|>{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}`})
 	spaced := template(t, "bytelevel", Spec{Kind: Jinja, Jinja: `{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant {% endif %}`})
-	half := 0.5
+	half := 1.5
 	weighted := conversation("user", "a", "assistant", "b")
 	weighted[1].Weight = &half
 	tests := []struct {
@@ -180,7 +180,7 @@ func TestEncodeRefused(t *testing.T) {
 		{"an answer that joins the prompt", spaced, Record{Shape: Messages, Messages: conversation("user", "a", "assistant", "the")}, "message 2 (assistant)", ErrPrefix},
 		{"a history that changes", forgetful, Record{Shape: Messages, Messages: conversation("user", "a", "assistant", "b")}, "renders the first 1 messages differently", ErrPrefix},
 		{"a stop token in the answer", chatml, Record{Shape: Messages, Messages: conversation("user", "a", "assistant", "b<|im_end|>c")}, "contains the stop token <|im_end|>", nil},
-		{"weight", chatml, Record{Shape: Messages, Messages: weighted}, "weight 0.5 is not supported", nil},
+		{"weight", chatml, Record{Shape: Messages, Messages: weighted}, "weight 1.5 is not between 0 and 1", nil},
 		{"no template", plain, Record{Shape: Messages, Messages: conversation("user", "a", "assistant", "b")}, "needs a chat template", nil},
 		{"empty text", plain, Record{Shape: Text}, "text is empty", ErrNothing},
 		{"empty completion", plain, Record{Shape: PromptCompletion, Prompt: "a"}, "completion is empty", ErrNothing},
@@ -188,7 +188,7 @@ func TestEncodeRefused(t *testing.T) {
 		{"no eos", Plain(open(t, "unknown")), Record{Shape: Text, Text: "the rain"}, "name no eos", nil},
 		{"unknown shape", plain, Record{Shape: "preference"}, `shape "preference"`, nil},
 		{"bad tool calls", chatml, Record{Shape: Messages, Messages: []Message{{Role: "assistant", ToolCalls: "{"}}}, "tool_calls", nil},
-		{"bos twice", Plain(open(t, "sentencepiece")), Record{Shape: Text, Text: "<s><s>x"}, "begins with <s> twice", nil},
+		{"bos twice", Plain(open(t, "sentencepiece")), Record{Shape: Text, Text: "<s><s>x"}, "has <s> twice in a row", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestCancel(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := e.render(ctx, map[string]any{}); err == nil {
+	if _, _, err := e.render(ctx, map[string]any{}); err == nil {
 		t.Error("no error")
 	}
 }

@@ -17,7 +17,9 @@ const Unsupervised = -100
 type Encoded struct {
 	IDs        []int32
 	Labels     []int64
-	Supervised int // how many labels are not Unsupervised
+	Weights    []float32 // share of each token in the loss; nil where all that is supervised counts in full
+	Supervised int       // how many labels are not Unsupervised
+	Lost       []string  // what of the record the template did not write, sorted: roles, "tools", …
 }
 
 // ErrNothing is wrapped by the errors of records in which nothing would be
@@ -28,12 +30,12 @@ var ErrNothing = errors.New("nothing in the record would be supervised")
 // whole begins, so that training would see other tokens than generation does.
 var ErrPrefix = errors.New("the prompt is not how the whole begins")
 
-// Encode returns the ids and labels of a record. Of a conversation, assistant
-// messages are supervised (those with weight 0 are not), each with the stop
-// token that ends it, and what follows the last of them is left out; where the
-// template ends them with none, the last gets the model's eos. Of a prompt
-// with its completion, the completion and an eos are; of text, all of it and an
-// eos.
+// Encode returns the ids and labels of a record. Of a conversation, what With
+// chose is supervised (see mask.go), each message with the stop token that ends
+// it, and what follows the last of them is left out; where the template ends
+// them with none, the last gets the model's eos. Of a prompt with its
+// completion, the completion and an eos are; of text, all of it and an eos; of
+// segments, those that say so, and an eos after the last.
 //
 // As in transformers, special tokens spelled out in a message become special
 // tokens; a stop token in an assistant's text is an error.
@@ -45,6 +47,8 @@ func (t *Template) Encode(ctx context.Context, r Record) (Encoded, error) {
 		return t.encodeCompletion(r)
 	case Text:
 		return t.encodeText(r.Text)
+	case Segments:
+		return t.encodeSegments(r.Segments)
 	}
 	return Encoded{}, fmt.Errorf("records of shape %q cannot be tokenized", r.Shape)
 }
@@ -70,6 +74,11 @@ func (t *Template) encodeSide(ctx context.Context, r Record, side []Message) (En
 	for _, m := range r.Messages {
 		m.Weight = &none
 		whole.Messages = append(whole.Messages, m)
+	}
+	for _, m := range side {
+		if m.Weight != nil && *m.Weight != 0 && *m.Weight != 1 {
+			return Encoded{}, fmt.Errorf("its weight is %v: the answers of a pair count in full", *m.Weight)
+		}
 	}
 	whole.Messages = append(whole.Messages, side...)
 	return t.encodeMessages(ctx, whole)
@@ -108,92 +117,6 @@ func (t *Template) Question(ctx context.Context, r Record) (prompt []int32, answ
 	return nil, "", fmt.Errorf("records of shape %q hold no prompt to answer", r.Shape)
 }
 
-// encodeMessages labels a conversation by the prefixes that end in generation
-// prompts.
-func (t *Template) encodeMessages(ctx context.Context, r Record) (Encoded, error) {
-	full, err := t.Render(ctx, r.Messages, r.Tools, false)
-	if err != nil {
-		return Encoded{}, err
-	}
-	ids, err := t.ids(full)
-	if err != nil {
-		return Encoded{}, err
-	}
-	row := newRow(ids)
-	end := 0 // of the last supervised token
-	for i, m := range r.Messages {
-		supervised, err := m.supervised()
-		if err == nil && supervised {
-			end, err = t.label(ctx, r, i, full, &row)
-		}
-		if err != nil {
-			return Encoded{}, fmt.Errorf("message %d (%s): %w", i+1, m.Role, err)
-		}
-	}
-	row.IDs, row.Labels = row.IDs[:end], row.Labels[:end]
-	if !t.ends && end > 0 {
-		return t.finish(row)
-	}
-	return row.check(t)
-}
-
-// supervised tells whether a message is trained on.
-func (m Message) supervised() (bool, error) {
-	if m.Weight != nil && *m.Weight != 0 && *m.Weight != 1 {
-		return false, fmt.Errorf("weight %v is not supported: only 0 and 1 are", *m.Weight)
-	}
-	return m.Role == "assistant" && (m.Weight == nil || *m.Weight == 1), nil
-}
-
-// label supervises message i in row, the tokens of full, and returns where it
-// ends.
-func (t *Template) label(ctx context.Context, r Record, i int, full string, row *Encoded) (int, error) {
-	for _, id := range t.stops {
-		if piece, _ := t.tok.Piece(id); strings.Contains(r.Messages[i].Content, piece) {
-			return 0, fmt.Errorf("its text contains the stop token %s: remove it, the template writes it", piece)
-		}
-	}
-	if thought := strings.TrimSpace(r.Messages[i].Reasoning); !strings.Contains(full, thought) {
-		return 0, errors.New("the template does not write its reasoning (reasoning_content): say reasoning: \"drop\" or \"think\" in the convert step")
-	}
-	start, err := t.prefix(ctx, r, i, true, full, row.IDs)
-	if err != nil {
-		return 0, err
-	}
-	var end int
-	if t.ends {
-		stop := slices.IndexFunc(row.IDs[start:], func(id int32) bool { return t.stop[id] })
-		if stop < 0 {
-			return 0, errors.New("the template writes no stop token after it: a row must end in one (choose another template, or end the answer with eos_token)")
-		}
-		end = start + stop + 1
-	} else if end, err = t.prefix(ctx, r, i+1, false, full, row.IDs); err != nil {
-		return 0, err
-	}
-	row.supervise(start, end)
-	return end, nil
-}
-
-// prefix returns how many of ids, the tokens of full, are those of the first n
-// messages.
-func (t *Template) prefix(ctx context.Context, r Record, n int, generate bool, full string, ids []int32) (int, error) {
-	text, err := t.Render(ctx, r.Messages[:n], r.Tools, generate)
-	if err != nil {
-		return 0, fmt.Errorf("rendering the %d messages before its answer: %w", n, err)
-	}
-	if !strings.HasPrefix(full, text) {
-		return 0, fmt.Errorf("%w: the template renders the first %d messages differently once others follow (after %s)", ErrPrefix, n, common(full, text))
-	}
-	before, err := t.ids(text)
-	if err != nil {
-		return 0, err
-	}
-	if len(before) > len(ids) || !slices.Equal(before, ids[:len(before)]) {
-		return 0, fmt.Errorf("%w: a token spans the end of %s and the beginning of the answer; answers should not begin with white space", ErrPrefix, tail(text))
-	}
-	return len(before), nil
-}
-
 // common shows where two texts part.
 func common(a, b string) string {
 	n := 0
@@ -228,7 +151,7 @@ func (t *Template) encodeCompletion(r Record) (Encoded, error) {
 		return Encoded{}, fmt.Errorf("%w: a token spans the end of the prompt %s and the beginning of the completion; let the completion begin with the space between them", ErrPrefix, tail(r.Prompt))
 	}
 	row := newRow(ids)
-	row.supervise(len(prompt), len(ids))
+	row.supervise(len(prompt), len(ids), 1)
 	return t.finish(row)
 }
 
@@ -242,7 +165,7 @@ func (t *Template) encodeText(text string) (Encoded, error) {
 		return Encoded{}, err
 	}
 	row := newRow(ids)
-	row.supervise(0, len(ids))
+	row.supervise(0, len(ids), 1)
 	return t.finish(row)
 }
 
@@ -254,6 +177,9 @@ func (t *Template) finish(row Encoded) (Encoded, error) {
 			return Encoded{}, errors.New("a supervised row must end in a stop token, and the model's files name no eos: add eos_token to its tokenizer_config.json")
 		}
 		row.IDs, row.Labels = append(row.IDs, eos), append(row.Labels, int64(eos))
+		if row.Weights != nil {
+			row.Weights = append(row.Weights, row.Weights[len(row.Weights)-1])
+		}
 	}
 	return row.check(t)
 }
@@ -264,12 +190,15 @@ func (row Encoded) check(t *Template) (Encoded, error) {
 	for i, label := range row.Labels {
 		if i == 0 {
 			row.Labels[i] = Unsupervised
+			if row.Weights != nil {
+				row.Weights[i] = 0
+			}
 		} else if label != Unsupervised {
 			row.Supervised++
 		}
 	}
 	if row.Supervised == 0 {
-		return Encoded{}, fmt.Errorf("%w: it has no assistant message with text", ErrNothing)
+		return Encoded{}, fmt.Errorf("%w: %s", ErrNothing, t.train.nothing())
 	}
 	if last := row.IDs[len(row.IDs)-1]; !t.stop[last] {
 		return Encoded{}, errors.New("the row does not end in a stop token")
@@ -286,10 +215,29 @@ func newRow(ids []int32) Encoded {
 	return Encoded{IDs: ids, Labels: labels}
 }
 
-// supervise labels the tokens [start, end).
-func (row *Encoded) supervise(start, end int) {
+// supervise labels the tokens [start, end), each with a weight above 0.
+func (row *Encoded) supervise(start, end int, weight float64) {
+	if weight != 1 && row.Weights == nil {
+		row.Weights = make([]float32, len(row.IDs))
+		for i, label := range row.Labels {
+			if label != Unsupervised {
+				row.Weights[i] = 1
+			}
+		}
+	}
 	for i := start; i < end; i++ {
 		row.Labels[i] = int64(row.IDs[i])
+		if row.Weights != nil {
+			row.Weights[i] = float32(weight)
+		}
+	}
+}
+
+// cut leaves the first n tokens.
+func (row *Encoded) cut(n int) {
+	row.IDs, row.Labels = row.IDs[:n], row.Labels[:n]
+	if row.Weights != nil {
+		row.Weights = row.Weights[:n]
 	}
 }
 
@@ -316,10 +264,13 @@ func (t *Template) raw(text string) ([]int32, error) {
 	return t.single(t.tok.AppendEncode(ids, text, false))
 }
 
-// single refuses ids that begin with two BOS.
+// single refuses ids with two BOS in a row.
 func (t *Template) single(ids []int32) ([]int32, error) {
-	if bos, ok := t.tok.BOS(); ok && len(ids) > 1 && ids[0] == bos && ids[1] == bos {
-		return nil, fmt.Errorf("the text begins with %s twice", t.piece(bos, ok))
+	bos, ok := t.tok.BOS()
+	for i := 1; ok && i < len(ids); i++ {
+		if ids[i] == bos && ids[i-1] == bos {
+			return nil, fmt.Errorf("the text has %s twice in a row", t.piece(bos, ok))
+		}
 	}
 	return ids, nil
 }

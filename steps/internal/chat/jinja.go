@@ -56,7 +56,7 @@ func compile(source string) (e *engine, err error) {
 }
 
 // render executes the template within the bounds.
-func (e *engine) render(ctx context.Context, vars map[string]any) (string, error) {
+func (e *engine) render(ctx context.Context, vars map[string]any) (string, []mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	out := &output{ctx: ctx}
@@ -70,14 +70,14 @@ func (e *engine) render(ctx context.Context, vars map[string]any) (string, error
 	select {
 	case err := <-done:
 		if err != nil {
-			return "", errors.New(shorten(err, ""))
+			return "", nil, errors.New(shorten(err, ""))
 		}
-		return out.text.String(), nil
+		return out.text.String(), out.marks, nil
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return "", fmt.Errorf("the template did not finish within %s", maxTime)
+			return "", nil, fmt.Errorf("the template did not finish within %s", maxTime)
 		}
-		return "", ctx.Err()
+		return "", nil, ctx.Err()
 	}
 }
 
@@ -95,9 +95,13 @@ func recovered(err *error) {
 
 // output collects what a template writes, up to maxOutput.
 type output struct {
-	ctx  context.Context
-	text strings.Builder
+	ctx   context.Context
+	text  strings.Builder
+	marks []mark // what {% generation %} encloses, in order
 }
+
+// mark is a range of bytes of a rendering.
+type mark struct{ start, end int }
 
 func (o *output) Write(p []byte) (int, error) {
 	if err := o.ctx.Err(); err != nil {
@@ -209,15 +213,22 @@ func (o *output) numbers(_ *exec.Evaluator, params *exec.VarArgs) *exec.Value {
 	return exec.AsValue(out)
 }
 
-// generation is {% generation %}…{% endgeneration %}. It marks what a model
-// writes; here masks come from prefixes, so its body is rendered as it is.
+// generation is {% generation %}…{% endgeneration %}, which marks what a model
+// writes itself.
 type generation struct{ body *nodes.Wrapper }
 
 func (g *generation) Position() *tokens.Token { return g.body.Position() }
 func (g *generation) String() string          { return "generation" }
 
 func (g *generation) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
-	return r.ExecuteIfWrapper(g.body)
+	out, ok := r.Output.(*output)
+	if !ok {
+		return errors.New("{% generation %} within a macro or a set block cannot be placed in the text")
+	}
+	start := out.text.Len()
+	err := r.ExecuteIfWrapper(g.body)
+	out.marks = append(out.marks, mark{start, out.text.Len()})
+	return err
 }
 
 func parseGeneration(p *parser.Parser, _ *parser.Parser) (nodes.ControlStructure, error) {

@@ -17,7 +17,7 @@ type Message struct {
 	Content   string
 	Name      string   // "" for none
 	ToolCalls string   // JSON list of calls, "" for none
-	Weight    *float64 // 0: not supervised; nil or 1: as its role has it
+	Weight    *float64 // share in the loss, 0 to 1; nil: as its role has it
 
 	Reasoning  string // what an assistant thought first, "" for none
 	ToolCallID string // of the call that a tool's message answers, "" for none
@@ -26,12 +26,19 @@ type Message struct {
 // Record is one example: Messages, or Prompt and Completion, or Text, or
 // Messages with two ways to go on.
 type Record struct {
-	Shape              string // "messages", "prompt-completion", "text" or "preference"
+	Shape              string // one of the constants below
 	Messages           []Message
 	Chosen, Rejected   []Message
 	Tools              string // JSON list of the tools on offer, "" for none
 	Prompt, Completion string
 	Text               string
+	Segments           []Segment
+}
+
+// Segment is a span of text that is tokenized as it stands, and trained on or not.
+type Segment struct {
+	Text  string
+	Train bool
 }
 
 // The shapes of a Record.
@@ -40,6 +47,7 @@ const (
 	PromptCompletion = "prompt-completion"
 	Text             = "text"
 	Preference       = "preference"
+	Segments         = "segments"
 )
 
 // variables are what a template can refer to.
