@@ -71,6 +71,9 @@ func (ps *parts) write(r dataset.Record) error {
 // of draws a part by the record's content alone. The last part takes what
 // rounding leaves over.
 func (ps *parts) of(r dataset.Record) *part {
+	if len(ps.list) == 1 {
+		return ps.list[0]
+	}
 	content := r.Hash()
 	draw := sha256.Sum256(append([]byte("pipe split\x00"), content[:]...))
 	at := float64(binary.BigEndian.Uint64(draw[:8]) >> 11 << 11) // exact in a double

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -88,6 +89,26 @@ type parsed struct {
 	lines   int64    // line ends
 	rest    int      // bytes at the block's end that are no whole record
 	err     *RowError
+}
+
+// scratch is the memory of one parsing. When its rows are shaped at once, the
+// next parsing uses it again.
+type scratch struct {
+	rows []Raw
+	json jsonParser
+}
+
+func newScratch() *scratch { return &scratch{json: jsonParser{slab: slab{chunk: slabFields}}} }
+
+func (s *scratch) begin(b block) *parsed {
+	s.json.slab.reset()
+	return &parsed{block: b, rows: s.rows[:0]}
+}
+
+// parser returns a parser for parts of b.
+func (s *scratch) parser(b block) *jsonParser {
+	s.json.valid = utf8.Valid(b.data)
+	return &s.json
 }
 
 // badRow is an error and how many rows come before it.
@@ -177,6 +198,7 @@ type blockRows struct {
 	reader  io.Closer
 	blocks  ordered
 	shape   func(Raw, []Record) ([]Record, []error)
+	spare   sync.Pool // of *scratch
 	current *parsed
 	row     int // next one of current
 	bad     int // next one of current
@@ -187,13 +209,18 @@ type blockRows struct {
 
 // newBlockRows reads what next yields, which comes from r; parse must be safe
 // for use by several goroutines.
-func newBlockRows(t *text, name string, r io.Closer, options Options, next func() block, parse func(block) *parsed) *blockRows {
+func newBlockRows(t *text, name string, r io.Closer, options Options, next func() block, parse func(block, *scratch) *parsed) *blockRows {
 	b := &blockRows{name: name, text: t, reader: r, current: &parsed{}}
+	b.spare.New = func() any { return newScratch() }
 	b.blocks = ordered{next: next, threads: options.Threads, work: func(k block) *parsed {
-		p := parse(k)
-		if b.shape != nil {
-			p.shape(b.shape)
+		if b.shape == nil {
+			return parse(k, newScratch())
 		}
+		s := b.spare.Get().(*scratch)
+		defer b.spare.Put(s)
+		p := parse(k, s)
+		s.rows = p.rows
+		p.shape(b.shape)
 		return p
 	}}
 	return b
@@ -263,9 +290,9 @@ func (b *blockRows) nextRecord() (Record, error) {
 
 // Shaped returns what yields the records that shape makes of rows, appending
 // them to what it is given; then io.EOF. Errors are those of rows and of shape,
-// *RowError. shape is called by several goroutines, of rows of text with
+// *RowError; those of a row come after its records. shape is called by several goroutines, of rows of text with
 // numbers that start anew: a record's origin and a *RowError of shape are
-// mended before they are returned.
+// mended before they are returned. Records must keep nothing of a row but text.
 func Shaped(rows Rows, shape func(Raw, []Record) ([]Record, []error)) func() (Record, error) {
 	if blocks, ok := rows.(*blockRows); ok {
 		blocks.shape = shape

@@ -271,10 +271,9 @@ func cutRecords(b []byte) int {
 }
 
 // parse parses a block of records.
-func (c *csvTable) parse(b block) *parsed {
-	p := &parsed{block: b}
+func (c *csvTable) parse(b block, memory *scratch) *parsed {
+	p := memory.begin(b)
 	s := csvScanner{b: b.data, comma: c.comma, valid: utf8.Valid(b.data)}
-	memory := slab{chunk: max(slabFields, len(c.header))}
 	for {
 		line := s.lines + 1
 		what := s.record()
@@ -297,10 +296,9 @@ func (c *csvTable) parse(b block) *parsed {
 			p.reject(p.count, line, "", bad)
 			continue
 		}
-		fields := memory.fieldsOf(len(c.header))
+		fields := memory.json.slab.fieldsOf(len(c.header))
 		for i := range fields {
-			fields[i].Name = c.header[i]
-			fields[i].Value.Kind, fields[i].Value.Text = String, s.field(i)
+			fields[i] = Field{Name: c.header[i], Value: Value{Kind: String, Text: s.field(i)}}
 		}
 		p.rows = append(p.rows, Raw{Value: Value{Kind: Object, Fields: fields}, Record: p.count, Line: line})
 	}
@@ -334,16 +332,6 @@ func (c *csvTable) check(s *csvScanner, b block) string {
 		return fmt.Sprintf("%d fields where the header names %d: %s", len(s.ends), len(c.header), snippet(string(text)))
 	}
 	return ""
-}
-
-// fieldsOf returns memory for n fields.
-func (s *slab) fieldsOf(n int) []Field {
-	if n > len(s.fields) {
-		s.fields = make([]Field, max(n, s.chunk))
-	}
-	kept := s.fields[:n:n]
-	s.fields = s.fields[n:]
-	return kept
 }
 
 // What csvScanner.record found.

@@ -42,20 +42,36 @@ type jsonParser struct {
 	items  []Value // of the lists being read
 }
 
-// slab hands out memory for fields and items from larger pieces.
+// slab hands out memory for fields and items from larger pieces, again after
+// reset.
 type slab struct {
 	chunk  int // fields of a piece; 0 is none more than asked for
 	fields []Field
 	items  []Value
+
+	allFields []Field // the piece that fields is the rest of
+	allItems  []Value
 }
 
-func (s *slab) keepFields(from []Field) []Field {
-	n := len(from)
+// reset takes back what was handed out. A piece that was not enough was left to
+// the rows; the next is larger.
+func (s *slab) reset() {
+	s.fields, s.items = s.allFields, s.allItems
+}
+
+// fieldsOf returns memory for n fields, whatever stands in it.
+func (s *slab) fieldsOf(n int) []Field {
 	if n > len(s.fields) {
-		s.fields = make([]Field, max(n, s.chunk))
+		s.fields = make([]Field, max(n, min(s.chunk, 2*len(s.allFields)), min(s.chunk, leastFields)))
+		s.allFields = s.fields
 	}
 	kept := s.fields[:n:n]
 	s.fields = s.fields[n:]
+	return kept
+}
+
+func (s *slab) keepFields(from []Field) []Field {
+	kept := s.fieldsOf(len(from))
 	copy(kept, from)
 	return kept
 }
@@ -63,7 +79,8 @@ func (s *slab) keepFields(from []Field) []Field {
 func (s *slab) keepItems(from []Value) []Value {
 	n := len(from)
 	if n > len(s.items) {
-		s.items = make([]Value, max(n, s.chunk))
+		s.items = make([]Value, max(n, min(s.chunk, 2*len(s.allItems)), min(s.chunk, leastFields)))
+		s.allItems = s.items
 	}
 	kept := s.items[:n:n]
 	s.items = s.items[n:]

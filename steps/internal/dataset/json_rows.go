@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
-// slabFields is how many fields the rows of one block get memory for at a time.
-const slabFields = 512
+// The rows of a block get memory for leastFields to slabFields fields at a time.
+const leastFields, slabFields = 256, 64 << 10
 
 // openJSONL reads JSON Lines: one value a line, blank lines between them.
 func openJSONL(t *text, name string, options Options) (Rows, error) {
@@ -19,13 +18,13 @@ func openJSONL(t *text, name string, options Options) (Rows, error) {
 		return nil, err
 	}
 	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines}
-	return newBlockRows(t, name, r, options, c.next, func(b block) *parsed { return parseLines(b, options.maxRow) }), nil
+	return newBlockRows(t, name, r, options, c.next, func(b block, s *scratch) *parsed { return parseLines(b, s, options.maxRow) }), nil
 }
 
 // parseLines parses a block of JSON Lines.
-func parseLines(b block, most int64) *parsed {
-	p := &parsed{block: b}
-	parser := jsonParser{valid: utf8.Valid(b.data), slab: slab{chunk: slabFields}}
+func parseLines(b block, s *scratch, most int64) *parsed {
+	p := s.begin(b)
+	parser := s.parser(b)
 	eachLine(b.data, func(start, end int) bool {
 		p.lines++
 		if int64(end-start) > most {
@@ -37,7 +36,7 @@ func parseLines(b block, most int64) *parsed {
 		}
 		p.count++
 		parser.b, parser.i = b.data[:end], start
-		p.add(&parser, p.lines)
+		p.add(parser, p.lines)
 		return true
 	})
 	return p
@@ -128,13 +127,13 @@ func openJSON(t *text, name string, options Options) (Rows, error) {
 }
 
 // parseFrames parses a block of values of which only the extents are known.
-func parseFrames(b block) *parsed {
-	p := &parsed{block: b}
-	parser := jsonParser{valid: utf8.Valid(b.data), slab: slab{chunk: slabFields}}
+func parseFrames(b block, s *scratch) *parsed {
+	p := s.begin(b)
+	parser := s.parser(b)
 	for i := 0; i < len(b.frames); i += 2 {
 		p.count++
 		parser.b, parser.i = b.data[:b.frames[i+1]], b.frames[i]
-		p.add(&parser, 0)
+		p.add(parser, 0)
 	}
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // cellBytes is what a cell of a dictionary counts for in the budget.
@@ -28,11 +29,11 @@ type columnReader struct {
 	rep, def int
 }
 
-func newColumnReader(file io.ReaderAt, leaf *parquetNode, chunk parquetChunk, budget *memoryBudget, codecs *codecs) *columnReader {
+func newColumnReader(file io.ReaderAt, leaf *parquetNode, chunk parquetChunk, budget *memoryBudget) *columnReader {
 	return &columnReader{
 		leaf: leaf, left: chunk.values, budget: budget,
 		pages: pageReader{
-			file: window{file: file}, leaf: leaf, codec: chunk.codec, codecs: codecs,
+			file: window{file: file}, leaf: leaf, codec: chunk.codec, codecs: &codecs{},
 			at: chunk.start, limit: chunk.limit, budget: budget,
 		},
 	}
@@ -89,7 +90,7 @@ func (c *columnReader) take() (v cell, ok bool, err error) {
 
 // turn moves to the next page.
 func (c *columnReader) turn() error {
-	c.budget.left += c.page.size
+	c.budget.give(c.page.size)
 	c.page = page{}
 	p, err := c.pages.next()
 	c.page = p
@@ -144,6 +145,7 @@ func (c *columnReader) setDictionary(p page) error {
 		if err != nil {
 			return fmt.Errorf("the dictionary: %w", err)
 		}
+		v.text = c.leaf.isText() && utf8.Valid(v.bytes) && c.leaf.physical == physByteArray
 		c.dictionary = append(c.dictionary, v)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/klauspost/compress/gzip"
@@ -27,15 +28,23 @@ const maxPageHeader = 16 << 20
 
 // memoryBudget is shared by the columns of a file: the bytes of the pages and
 // dictionaries that they hold.
-type memoryBudget struct{ left int64 }
+type memoryBudget struct{ left atomic.Int64 }
+
+func newMemoryBudget(n int64) *memoryBudget {
+	b := &memoryBudget{}
+	b.left.Store(n)
+	return b
+}
 
 func (b *memoryBudget) take(n int64) error {
-	if n > b.left {
+	if b.left.Add(-n) < 0 {
+		b.left.Add(n)
 		return limitError{decodeLimit}
 	}
-	b.left -= n
 	return nil
 }
+
+func (b *memoryBudget) give(n int64) { b.left.Add(n) }
 
 // page is one page, uncompressed.
 type page struct {

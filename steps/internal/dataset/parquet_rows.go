@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // parquetRows reads a Parquet file row by row: the entries of all leaves are
@@ -15,12 +16,16 @@ type parquetRows struct {
 	group   int // next one
 	rows    int64
 	columns []*columnReader
-	budget  memoryBudget
-	codecs  codecs
+	flat    []*flatColumn // of the columns of the root; nil for nested ones
+	memory  slab
+	threads int
 	max     int64
 	left    int64 // bytes that the row may still take
 	record  int64
 	err     error // final
+
+	stop chan struct{} // of the group's columns that are decoded ahead
+	wait sync.WaitGroup
 }
 
 func openParquet(file source, size int64, name string, options Options) (Rows, error) {
@@ -28,11 +33,11 @@ func openParquet(file source, size int64, name string, options Options) (Rows, e
 	if err != nil {
 		return nil, err
 	}
-	return &parquetRows{file: file, name: name, meta: meta, max: options.maxRow}, nil
+	return &parquetRows{file: file, name: name, meta: meta, max: options.maxRow, threads: options.Threads, memory: slab{chunk: slabFields}}, nil
 }
 
 func (p *parquetRows) Close() error {
-	p.codecs.close()
+	p.leave()
 	return p.file.Close()
 }
 
@@ -60,18 +65,43 @@ func (p *parquetRows) Next() (Raw, error) {
 
 // nextGroup moves to the next row group that has rows.
 func (p *parquetRows) nextGroup() error {
+	p.leave()
 	if p.group == len(p.meta.groups) {
 		return io.EOF
 	}
 	group := p.meta.groups[p.group]
 	p.group++
 	p.rows = group.rows
-	p.budget = memoryBudget{decodeLimit}
-	p.columns = p.columns[:0]
+	budget := newMemoryBudget(decodeLimit)
 	for i, leaf := range p.meta.leaves {
-		p.columns = append(p.columns, newColumnReader(p.file, leaf, group.chunks[i], &p.budget, &p.codecs))
+		p.columns = append(p.columns, newColumnReader(p.file, leaf, group.chunks[i], budget))
+	}
+	p.stop = make(chan struct{})
+	for _, column := range p.meta.root.children {
+		if !column.isFlat() {
+			p.flat = append(p.flat, nil)
+			continue
+		}
+		flat := &flatColumn{reader: p.columns[column.leaf]}
+		if p.threads > 1 && len(p.meta.leaves) <= maxAhead {
+			flat.start(p.stop, &p.wait)
+		}
+		p.flat = append(p.flat, flat)
 	}
 	return nil
+}
+
+// leave ends what reads the row group.
+func (p *parquetRows) leave() {
+	if p.stop != nil {
+		close(p.stop)
+		p.wait.Wait()
+		p.stop = nil
+	}
+	for _, c := range p.columns {
+		c.pages.codecs.close()
+	}
+	p.columns, p.flat = p.columns[:0], p.flat[:0]
 }
 
 // textError is a value that is no text though its column says so; the rows
@@ -83,13 +113,10 @@ func (e *textError) Error() string { return e.column + ": " + e.what }
 // row assembles one row. A bad text is reported after the whole row was read,
 // so that the columns stay in step.
 func (p *parquetRows) row() (Value, error) {
-	row := Value{Kind: Object, Fields: make([]Field, 0, len(p.meta.root.children))}
+	fields := p.memory.fieldsOf(len(p.meta.root.children))
 	var bad error
-	for _, column := range p.meta.root.children {
-		if err := p.expect(column, 0); err != nil {
-			return Value{}, fmt.Errorf("column %s: %w", snippet(column.name), err)
-		}
-		value, err := p.read(column)
+	for i, column := range p.meta.root.children {
+		value, err := p.column(i, column)
 		var text *textError
 		if errors.As(err, &text) {
 			text.column = column.name
@@ -97,9 +124,24 @@ func (p *parquetRows) row() (Value, error) {
 		} else if err != nil {
 			return Value{}, fmt.Errorf("column %s: %w", snippet(column.name), err)
 		}
-		row.Fields = append(row.Fields, Field{column.name, value})
+		fields[i] = Field{column.name, value}
 	}
-	return row, bad
+	return Value{Kind: Object, Fields: fields}, bad
+}
+
+// column reads the row's value of a column of the root.
+func (p *parquetRows) column(i int, column *parquetNode) (Value, error) {
+	if flat := p.flat[i]; flat != nil {
+		v, err := flat.value()
+		if err != nil {
+			return Value{}, err
+		}
+		return v, p.spend(int64(len(v.Text)) + 1)
+	}
+	if err := p.expect(column, 0); err != nil {
+		return Value{}, err
+	}
+	return p.read(column)
 }
 
 // expect checks that every leaf below n has an entry of repetition level rep.
@@ -111,7 +153,7 @@ func (p *parquetRows) expect(n *parquetNode, rep int) error {
 			return err
 		}
 		if !ok {
-			return errors.New("the column ends before its rows")
+			return errColumnEnds
 		}
 		if c.rep != rep {
 			return fmt.Errorf("a repetition level of %d where %d was expected", c.rep, rep)

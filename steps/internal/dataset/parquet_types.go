@@ -29,9 +29,9 @@ func (n *parquetNode) value(c cell) (Value, error) {
 	switch {
 	case n.isText():
 		if !utf8.Valid(c.bytes) {
-			return Value{}, &textError{what: fmt.Sprintf("invalid UTF-8 in %s", snippet(string(c.bytes)))}
+			return Value{}, badText(c.bytes)
 		}
-		return stringValue(string(c.bytes)), nil
+		return stringValue(view(c.bytes)), nil
 	case n.is(5, 5):
 		return Value{Kind: Number, Text: decimal(bigEndian(c.bytes), n.scale)}, nil
 	case n.is(14) && len(c.bytes) == 16:
@@ -41,6 +41,10 @@ func (n *parquetNode) value(c cell) (Value, error) {
 		return floatValue(float64(float16.FromBits(binary.LittleEndian.Uint16(c.bytes)).Float32()), 32), nil
 	}
 	return bytesValue(c.bytes), nil
+}
+
+func badText(b []byte) *textError {
+	return &textError{what: fmt.Sprintf("invalid UTF-8 in %s", snippet(string(b)))}
 }
 
 // Units of time, by their number in union TimeUnit.

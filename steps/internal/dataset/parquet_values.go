@@ -27,6 +27,7 @@ type cell struct {
 	int   int64
 	float float64
 	bytes []byte
+	text  bool // bytes are known to be UTF-8, and of a column of text
 }
 
 // cells yields the values of a page one by one, so that a page which claims
@@ -226,6 +227,11 @@ func (r *rle) next() (uint32, error) {
 	r.left--
 	if r.group == nil {
 		return r.value, nil
+	}
+	if at := r.bit >> 3; at+8 <= len(r.group) {
+		v := binary.LittleEndian.Uint64(r.group[at:]) >> (r.bit & 7)
+		r.bit += r.width
+		return uint32(v & (1<<r.width - 1)), nil
 	}
 	var v uint64
 	for k := 0; k < r.width; { // at most five bytes

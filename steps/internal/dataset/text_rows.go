@@ -113,11 +113,11 @@ func openTextLines(t *text, name string, options Options) (Rows, error) {
 		return nil, err
 	}
 	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines}
-	return newBlockRows(t, name, r, options, c.next, func(b block) *parsed { return parseTextLines(b, options.maxRow) }), nil
+	return newBlockRows(t, name, r, options, c.next, func(b block, s *scratch) *parsed { return parseTextLines(b, s, options.maxRow) }), nil
 }
 
-func parseTextLines(b block, most int64) *parsed {
-	p := &parsed{block: b}
+func parseTextLines(b block, s *scratch, most int64) *parsed {
+	p := s.begin(b)
 	valid := utf8.Valid(b.data)
 	eachLine(b.data, func(start, end int) bool {
 		p.lines++
