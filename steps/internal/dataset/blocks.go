@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"unicode/utf8"
 	"unsafe"
@@ -94,8 +95,9 @@ type parsed struct {
 // scratch is the memory of one parsing. When its rows are shaped at once, the
 // next parsing uses it again.
 type scratch struct {
-	rows []Raw
-	json jsonParser
+	rows    []Raw
+	records []Record // of a block whose records were taken
+	json    jsonParser
 }
 
 func newScratch() *scratch { return &scratch{json: jsonParser{slab: slab{chunk: slabFields}}} }
@@ -219,7 +221,7 @@ func newBlockRows(t *text, name string, r io.Closer, options Options, next func(
 		s := b.spare.Get().(*scratch)
 		defer b.spare.Put(s)
 		p := parse(k, s)
-		s.rows = p.rows
+		s.rows, p.records, s.records = p.rows, s.records, nil
 		p.shape(b.shape)
 		return p
 	}}
@@ -230,7 +232,7 @@ func newBlockRows(t *text, name string, r io.Closer, options Options, next func(
 func (p *parsed) shape(shape func(Raw, []Record) ([]Record, []error)) {
 	bad := p.bad
 	p.bad = nil
-	p.records = make([]Record, 0, len(p.rows))
+	p.records = slices.Grow(p.records, len(p.rows))
 	for i, raw := range p.rows {
 		for len(bad) > 0 && bad[0].after == i {
 			p.bad = append(p.bad, badRow{len(p.records), bad[0].err})
@@ -352,6 +354,9 @@ func (b *blockRows) turn() {
 		b.err = final(b.name, b.records+p.count+1, 0, p.block.err)
 		return
 	}
+	if cap(p.records) > 0 {
+		b.recycle(p.records)
+	}
 	rest := p.block.data[len(p.block.data)-p.rest:]
 	b.records += p.count
 	b.lines += p.lines
@@ -360,6 +365,16 @@ func (b *blockRows) turn() {
 	if len(rest) > 0 {
 		b.current = b.join(rest, b.current.block)
 	}
+}
+
+// recycle gives the memory of records to a later block.
+func (b *blockRows) recycle(records []Record) {
+	clear(records)
+	s := b.spare.Get().(*scratch)
+	if s.records == nil {
+		s.records = records[:0]
+	}
+	b.spare.Put(s)
 }
 
 // join parses a block again, together with what the one before left over.

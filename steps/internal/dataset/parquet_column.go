@@ -134,7 +134,7 @@ func (c *columnReader) setDictionary(p page) error {
 	}
 	c.page.size = 0 // the cells keep the page
 	values := plainCells{leaf: c.leaf, b: p.data}
-	c.dictionary = []cell{}
+	c.dictionary = make([]cell, 0, min(p.values, len(p.data)/4+1, 1024))
 	for i := range p.values {
 		if i%1024 == 0 {
 			if err := c.budget.take(1024 * cellBytes); err != nil {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -38,15 +39,20 @@ type flatColumn struct {
 	next int
 
 	ahead chan flatValues // nil when nothing is decoded ahead
-	stop  chan struct{}
+	spare chan []Value    // memory of batches that were used
 }
 
-// start decodes ahead until stop is closed.
-func (f *flatColumn) start(stop chan struct{}, wait interface{ Go(func()) }) {
-	f.ahead, f.stop = make(chan flatValues, 1), stop
+// start decodes ahead until stop is closed; wait waits for it.
+func (f *flatColumn) start(stop chan struct{}, wait *sync.WaitGroup) {
+	f.ahead, f.spare = make(chan flatValues, 1), make(chan []Value, 3)
 	wait.Go(func() {
 		for {
-			batch := f.reader.batch()
+			var memory []Value
+			select {
+			case memory = <-f.spare:
+			default:
+			}
+			batch := f.reader.batch(memory)
 			select {
 			case f.ahead <- batch:
 			case <-stop:
@@ -67,10 +73,14 @@ func (f *flatColumn) value() (Value, error) {
 		if f.err != nil {
 			return Value{}, f.err
 		}
-		if f.ahead != nil {
-			f.flatValues = <-f.ahead
+		if f.ahead == nil {
+			f.flatValues = f.reader.batch(f.values)
 		} else {
-			f.flatValues = f.reader.batch()
+			select {
+			case f.spare <- f.values:
+			default:
+			}
+			f.flatValues = <-f.ahead
 		}
 		f.next = 0
 	}
@@ -84,8 +94,8 @@ func (f *flatColumn) value() (Value, error) {
 	return f.values[i], nil
 }
 
-// batch decodes the next values, of one page.
-func (c *columnReader) batch() (out flatValues) {
+// batch decodes the next values, of one page, into memory if it is enough.
+func (c *columnReader) batch(memory []Value) (out flatValues) {
 	for c.entries == 0 {
 		if c.left <= 0 {
 			return flatValues{err: errColumnEnds}
@@ -95,7 +105,11 @@ func (c *columnReader) batch() (out flatValues) {
 		}
 	}
 	n := min(c.entries, flatBatch)
-	out.values = make([]Value, n)
+	if out.values = memory[:cap(memory)]; len(out.values) < n {
+		out.values = make([]Value, flatBatch)
+	}
+	out.values = out.values[:n]
+	clear(out.values)
 	for i := 0; i < n && out.err == nil; {
 		there, run, err := c.levelRun(n - i)
 		if err == nil && there {

@@ -66,6 +66,7 @@ type pageReader struct {
 	at     int64
 	limit  int64
 	budget *memoryBudget
+	packed []byte
 }
 
 // next returns the next page. The caller gives page.size back to the budget.
@@ -90,7 +91,7 @@ func (r *pageReader) next() (page, error) {
 	if err := r.budget.take(p.size); err != nil {
 		return page{}, err
 	}
-	body := make([]byte, packed)
+	body := r.body(int(packed), p.kind)
 	if _, err := r.file.ReadAt(body, r.at); err != nil {
 		return page{}, err
 	}
@@ -117,6 +118,18 @@ func (r *pageReader) next() (page, error) {
 		err = fmt.Errorf("a page of %d values", p.values)
 	}
 	return p, err
+}
+
+// body returns memory for a packed page: again the last one's if nothing of a
+// page stays in it.
+func (r *pageReader) body(n, kind int) []byte {
+	if r.codec == codecNone || kind == pageDataV2 {
+		return make([]byte, n)
+	}
+	if n > cap(r.packed) {
+		r.packed = make([]byte, n)
+	}
+	return r.packed[:n]
 }
 
 // window reads ahead, since pages can be tiny.

@@ -139,13 +139,53 @@ func appendOptional(b *array.StringBuilder, s string) {
 }
 
 func (w *RecordWriter) flush() error {
+	sizes := builderSizes(nil, w.builder.Fields()...)
 	batch := w.builder.NewRecord()
 	defer batch.Release()
+	reserve(sizes, w.builder.Fields()...)
 	w.rows, w.bytes = 0, 0
 	if err := w.stream.Write(batch); err != nil {
 		return fmt.Errorf("writing records: %w", err)
 	}
 	return nil
+}
+
+// builderSizes appends how many values, and bytes of text, builders hold.
+func builderSizes(sizes [][2]int, builders ...array.Builder) [][2]int {
+	for _, b := range builders {
+		size := [2]int{b.Len(), 0}
+		if text, ok := b.(*array.StringBuilder); ok {
+			size[1] = text.DataLen()
+		}
+		sizes = builderSizes(append(sizes, size), below(b)...)
+	}
+	return sizes
+}
+
+// reserve gives builders memory for as much as the sizes say, so that they need
+// not grow as they are filled. It returns the sizes that are left.
+func reserve(sizes [][2]int, builders ...array.Builder) [][2]int {
+	for _, b := range builders {
+		b.Reserve(sizes[0][0])
+		if text, ok := b.(*array.StringBuilder); ok {
+			text.ReserveData(sizes[0][1])
+		}
+		sizes = reserve(sizes[1:], below(b)...)
+	}
+	return sizes
+}
+
+// below returns the builders within a builder.
+func below(b array.Builder) (children []array.Builder) {
+	switch b := b.(type) {
+	case *array.ListBuilder:
+		children = append(children, b.ValueBuilder())
+	case *array.StructBuilder:
+		for i := range b.NumField() {
+			children = append(children, b.FieldBuilder(i))
+		}
+	}
+	return children
 }
 
 // Close writes what is left and ends the stream. An artifact without records is
