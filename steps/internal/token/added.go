@@ -108,7 +108,9 @@ func (m *matcher) find(s string, i int) (lo, hi, token int) {
 }
 
 // cut calls part for each stretch of t in order: with the id of an added
-// token, or with -1 for text between them.
+// token, or with -1 for text between them. A token of white space in what one
+// before it swallowed (rstrip) is found all the same, and what follows it is
+// seen twice, as in the Hugging Face library.
 func (m *matcher) cut(t text, part func(t text, id int32)) {
 	s, done := t.s, 0
 	if len(m.nodes) > 1 {
@@ -123,13 +125,10 @@ func (m *matcher) cut(t text, part func(t text, id int32)) {
 				continue
 			}
 			if tok.LStrip {
-				lo = len(strings.TrimRightFunc(s[:lo], unicode.IsSpace))
+				lo = max(done, len(strings.TrimRightFunc(s[:lo], unicode.IsSpace)))
 			}
 			if tok.RStrip {
 				hi = len(s) - len(strings.TrimLeftFunc(s[hi:], unicode.IsSpace))
-			}
-			if lo = max(lo, done); hi <= done {
-				continue
 			}
 			if done < lo {
 				part(t.slice(done, lo), -1)

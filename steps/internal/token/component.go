@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode"
+	"unicode/utf8"
 
+	"github.com/pipe-run/pipe/steps/internal/token/regex"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -40,6 +41,18 @@ type component struct {
 	Split            *bool           `json:"split"`
 	Start            int             `json:"start"`
 	Stop             int             `json:"stop"`
+	Delimiter        string          `json:"delimiter"`
+	Length           *int            `json:"length"`
+	Charsmap         string          `json:"precompiled_charsmap"`
+	CleanText        *bool           `json:"clean_text"`
+	ChineseChars     *bool           `json:"handle_chinese_chars"`
+	StripAccents     *bool           `json:"strip_accents"`
+	Lowercase        *bool           `json:"lowercase"`
+	Suffix           *string         `json:"suffix"`
+	Prefix           *string         `json:"prefix"`
+	Cleanup          *bool           `json:"cleanup"`
+	PadToken         *string         `json:"pad_token"`
+	WordDelimiter    *string         `json:"word_delimiter_token"`
 
 	Single        []templatePiece           `json:"single"`
 	SpecialTokens map[string]templateTokens `json:"special_tokens"`
@@ -93,6 +106,12 @@ func growth[stage any](stages []stage) int {
 			times *= max(1, (len(s.new)+len(s.old)-1)/len(s.old))
 		case prepend:
 			times *= 1 + len(s)/8
+		case replaceRegex:
+			times *= 1 + len(s.new)
+		case spell, wordPieceDecoder:
+			times *= 2
+		case *charsmap:
+			times *= max(1, s.longest)
 		}
 		if times > maxGrowth {
 			return times
@@ -136,14 +155,9 @@ func readNormalizer(raw json.RawMessage) (normalizer, error) {
 		case "Prepend":
 			n = prepend(c.Prepend)
 		case "Replace":
-			literal, regex, err := c.pattern()
-			if err != nil {
+			if n, err = c.replacement(); err != nil {
 				return nil, fmt.Errorf("normalizer %w", err)
 			}
-			if regex != "" {
-				return nil, fmt.Errorf("normalizer Replace with the regular expression %q is not supported", regex)
-			}
-			n = replaceLiteral{literal, c.Content}
 		case "NFC":
 			n = unicodeForm(norm.NFC)
 		case "NFD":
@@ -156,6 +170,19 @@ func readNormalizer(raw json.RawMessage) (normalizer, error) {
 			n = lowercase{}
 		case "Strip":
 			n = trimSpace{left: isTrue(c.StripLeft), right: isTrue(c.StripRight)}
+		case "StripAccents":
+			n = dropRunes(unicode.IsMark)
+		case "Nmt":
+			n = mapRunes(nmt)
+		case "ByteLevel":
+			n = spell{newByteLevel()}
+		case "BertNormalizer":
+			out = append(out, c.bert()...)
+			continue
+		case "Precompiled":
+			if n, err = readCharsmap(c.Charsmap); err != nil {
+				return nil, fmt.Errorf("normalizer Precompiled: %w", err)
+			}
 		default:
 			return nil, unsupported("normalizer", c)
 		}
@@ -173,25 +200,31 @@ func readNormalizer(raw json.RawMessage) (normalizer, error) {
 	return out, nil
 }
 
-// readPreTokenizer also tells whether pretokens are in the byte-level
-// alphabet.
-func readPreTokenizer(raw json.RawMessage) (splitter, bool, error) {
-	all, err := components("pre-tokenizer", raw, 0)
+// readPreTokenizer also tells whether pretokens are left as the bytes that the
+// byte-level alphabet stands for, which it does when the last component writes
+// it and raw says that the model reads bytes.
+func readPreTokenizer(data json.RawMessage, raw bool) (splitter, bool, error) {
+	all, err := components("pre-tokenizer", data, 0)
 	if err != nil {
 		return nil, false, err
 	}
 	var out splitters
 	byteLevel := false
-	for _, c := range all {
-		if byteLevel {
-			return nil, false, fmt.Errorf("pre-tokenizer %q after ByteLevel is not supported", c.Type)
-		}
+	for i, c := range all {
 		s, err := readSplitter(c)
 		if err != nil {
 			return nil, false, err
 		}
 		out = append(out, s)
-		byteLevel = c.Type == "ByteLevel"
+		if c.Type != "ByteLevel" {
+			continue
+		}
+		if byteLevel = i == len(all)-1 && raw; !byteLevel {
+			out = append(out, spell{newByteLevel()})
+		}
+	}
+	if growth(out) > maxGrowth {
+		return nil, false, fmt.Errorf("the pre-tokenizers can make text more than %d times as long", maxGrowth)
 	}
 	switch len(out) {
 	case 0:
@@ -225,15 +258,36 @@ func readSplitter(c component) (splitter, error) {
 		return matchSplit{next: eachRune(unicode.IsSpace), behavior: removed}, nil
 	case "Metaspace":
 		return readMetaspace(c)
+	case "BertPreTokenizer":
+		return splitters{
+			matchSplit{next: eachRune(unicode.IsSpace), behavior: removed},
+			matchSplit{next: eachRune(isPunctuation), behavior: isolated},
+		}, nil
+	case "CharDelimiterSplit":
+		if utf8.RuneCountInString(c.Delimiter) != 1 {
+			return nil, fmt.Errorf("pre-tokenizer CharDelimiterSplit: the delimiter %q is not one character", c.Delimiter)
+		}
+		return matchSplit{next: eachString(c.Delimiter), behavior: removed}, nil
+	case "UnicodeScripts":
+		return scriptSplit{}, nil
+	case "FixedLength":
+		length := 5
+		if c.Length != nil {
+			length = *c.Length
+		}
+		if length < 1 {
+			return nil, fmt.Errorf("pre-tokenizer FixedLength: length %d is less than 1", length)
+		}
+		return lengthSplit(length), nil
 	}
 	return nil, unsupported("pre-tokenizer", c)
 }
 
-// readSplit reads a Split by a string or by a known regular expression. The
-// known ones match everything, so that isolating the matches and removing what
-// is not one are the same.
+// readSplit reads a Split by a string or by a regular expression. The known
+// ones match everything, so that isolating the matches and removing what is
+// not one are the same.
 func readSplit(c component) (splitter, error) {
-	literal, regex, err := c.pattern()
+	literal, pattern, err := c.pattern()
 	if err != nil {
 		return nil, fmt.Errorf("pre-tokenizer %w", err)
 	}
@@ -244,14 +298,14 @@ func readSplit(c component) (splitter, error) {
 	if literal != "" {
 		return matchSplit{next: eachString(literal), behavior: behavior, invert: c.Invert}, nil
 	}
-	scan, ok := regexScanner(regex)
-	if !ok {
-		return nil, fmt.Errorf("pre-tokenizer Split with the regular expression %q is not supported", regex)
+	if scan, ok := regexScanner(pattern); ok && (behavior == isolated || behavior == removed && c.Invert) {
+		return scanSplit{scan}, nil
 	}
-	if !(behavior == isolated || behavior == removed && c.Invert) {
-		return nil, fmt.Errorf("pre-tokenizer Split with a regular expression and behavior %q, invert %t is not supported", c.Behavior, c.Invert)
+	re, err := regex.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pre-tokenizer Split: regular expression: %w", err)
 	}
-	return scanSplit{scan}, nil
+	return regexSplit{re, behavior, c.Invert}, nil
 }
 
 func readBehavior(name string) (behavior, error) {
@@ -277,8 +331,11 @@ func readMetaspace(c component) (metaspace, error) {
 	if m.char == "" {
 		m.char = "▁"
 	}
-	if strings.Contains(m.char, " ") {
-		return m, errors.New("a Metaspace whose replacement is a space is not supported")
+	if utf8.RuneCountInString(m.char) != 1 {
+		return m, fmt.Errorf("replacement %q of Metaspace is not one character", m.char)
+	}
+	if c.AddPrefixSpace != nil && !*c.AddPrefixSpace && c.PrependScheme != "" && c.PrependScheme != "never" {
+		return m, fmt.Errorf("add_prefix_space and prepend_scheme %q of Metaspace contradict each other", c.PrependScheme)
 	}
 	switch c.PrependScheme {
 	case "always":
@@ -306,14 +363,9 @@ func readDecoder(raw json.RawMessage, alphabet *byteLevel) ([]decoder, error) {
 		case "ByteLevel":
 			d = alphabet
 		case "Replace":
-			literal, regex, err := c.pattern()
-			if err != nil {
+			if d, err = c.replacement(); err != nil {
 				return nil, fmt.Errorf("decoder %w", err)
 			}
-			if regex != "" {
-				return nil, fmt.Errorf("decoder Replace with the regular expression %q is not supported", regex)
-			}
-			d = replaceLiteral{literal, c.Content}
 		case "ByteFallback":
 			d = byteFallback{}
 		case "Fuse":
@@ -326,6 +378,10 @@ func readDecoder(raw json.RawMessage, alphabet *byteLevel) ([]decoder, error) {
 		case "Metaspace":
 			if d, err = readMetaspace(c); err != nil {
 				return nil, fmt.Errorf("decoder: %w", err)
+			}
+		case "BPEDecoder", "WordPiece", "CTC":
+			if d, err = c.wordDecoder(); err != nil {
+				return nil, fmt.Errorf("decoder %s: %w", c.Type, err)
 			}
 		default:
 			return nil, unsupported("decoder", c)

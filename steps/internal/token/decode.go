@@ -8,13 +8,16 @@ import (
 
 // Decode returns the text of ids. With skipSpecial, special tokens are left
 // out. Ids outside the vocabulary are left out too. What is not UTF-8 becomes
-// U+FFFD.
+// U+FFFD. Added tokens that are normalized decode to their normalized form.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	pieces := make([]string, 0, len(ids))
 	for _, id := range ids {
 		piece, ok := t.Piece(id)
 		if !ok || skipSpecial && t.special[id] {
 			continue
+		}
+		if written, ok := t.written[id]; ok {
+			piece = written
 		}
 		pieces = append(pieces, piece)
 	}

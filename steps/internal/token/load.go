@@ -33,24 +33,6 @@ type tokenizerFile struct {
 	Model         modelFile       `json:"model"`
 }
 
-// modelFile is its member model.
-type modelFile struct {
-	Type           *string          `json:"type"`
-	Dropout        *float64         `json:"dropout"`
-	UnkToken       *string          `json:"unk_token"`
-	SubwordPrefix  *string          `json:"continuing_subword_prefix"`
-	WordSuffix     *string          `json:"end_of_word_suffix"`
-	FuseUnk        bool             `json:"fuse_unk"`
-	ByteFallback   bool             `json:"byte_fallback"`
-	IgnoreMerges   bool             `json:"ignore_merges"`
-	Vocab          json.RawMessage  `json:"vocab"`
-	Merges         json.RawMessage  `json:"merges"`
-	vocab          map[string]int32 // from Vocab, or vocab.json
-	merges         [][2]string      // from Merges, or merges.txt
-	byteLevelModel bool             // some stage writes the byte-level alphabet
-	settings       []string         // what else decides ids, for the digest
-}
-
 // Load reads the tokenizer of a model directory: tokenizer.json, or the pair
 // vocab.json and merges.txt, with tokenizer_config.json,
 // special_tokens_map.json, generation_config.json and config.json beside it
@@ -82,7 +64,7 @@ func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
 	if err := file.Model.check(); err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{special: map[int32]bool{}, bos: -1, eos: -1, config: config}
+	t := &Tokenizer{special: map[int32]bool{}, written: map[int32]string{}, bos: -1, eos: -1, config: config}
 	if len(file.Truncation) > 0 && string(file.Truncation) != "null" {
 		t.warnings = append(t.warnings, "tokenizer.json stores a truncation, which is not applied: maxLength of the tokenize step decides")
 	}
@@ -91,7 +73,7 @@ func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
 	if t.normalizer, err = readNormalizer(file.Normalizer); err != nil {
 		return nil, err
 	}
-	if t.pre, file.Model.byteLevelModel, err = readPreTokenizer(file.PreTokenizer); err != nil {
+	if t.pre, file.Model.byteLevelModel, err = readPreTokenizer(file.PreTokenizer, file.Model.readsBytes()); err != nil {
 		return nil, err
 	}
 	if t.decoders, err = readDecoder(file.Decoder, alphabet); err != nil {
@@ -113,59 +95,6 @@ func build(file *tokenizerFile, config *side) (*Tokenizer, error) {
 	}
 	t.digest = sync.OnceValue(func() string { return digest(t, file) })
 	return t, nil
-}
-
-// check refuses models that are not plain BPE, and decodes vocab and merges.
-func (m *modelFile) check() error {
-	if m.Type != nil && *m.Type != "BPE" {
-		return fmt.Errorf("model type %q is not supported: only BPE is", *m.Type)
-	}
-	if m.Dropout != nil && *m.Dropout != 0 {
-		return errors.New("model dropout is not supported: ids would not be reproducible")
-	}
-	for name, s := range map[string]*string{"continuing_subword_prefix": m.SubwordPrefix, "end_of_word_suffix": m.WordSuffix} {
-		if s != nil && *s != "" {
-			return fmt.Errorf("model %s %q is not supported", name, *s)
-		}
-	}
-	if m.vocab == nil {
-		if err := json.Unmarshal(m.Vocab, &m.vocab); err != nil {
-			return fmt.Errorf("model vocab is not a map of pieces to ids: %w", err)
-		}
-	}
-	if m.merges == nil {
-		merges, err := readMerges(m.Merges)
-		if err != nil {
-			return err
-		}
-		m.merges = merges
-	}
-	if len(m.vocab) == 0 {
-		return errors.New("model vocab is empty")
-	}
-	return nil
-}
-
-// build indexes the model.
-func (m *modelFile) build(alphabet *byteLevel) (*bpe, error) {
-	model := &bpe{
-		byteLevel: m.byteLevelModel, byteFallback: m.ByteFallback && !m.byteLevelModel,
-		fuseUnk: m.FuseUnk, ignoreMerges: m.IgnoreMerges, unk: -1,
-	}
-	if m.UnkToken != nil {
-		id, ok := m.vocab[*m.UnkToken]
-		if !ok {
-			return nil, fmt.Errorf("model unk_token %q is not in the vocab", *m.UnkToken)
-		}
-		model.unk = id
-	}
-	if err := newBPE(model, m.vocab, m.merges, alphabet); err != nil {
-		return nil, err
-	}
-	model.setSplitAt("▁", m.merges)
-	m.settings = []string{fmt.Sprintf("byteLevel %t byteFallback %t fuseUnk %t ignoreMerges %t unk %d",
-		model.byteLevel, model.byteFallback, model.fuseUnk, model.ignoreMerges, model.unk)}
-	return model, nil
 }
 
 // readMerges reads both spellings: ["a b", …] and [["a", "b"], …].
@@ -211,6 +140,7 @@ func (t *Tokenizer) addPieces(file *tokenizerFile) error {
 		}
 		size = max(size, int(a.ID)+1)
 	}
+	size = max(size, len(file.Model.scored))
 	t.pieces, t.known = make([]string, size), make([]bool, size)
 	t.ids = make(map[string]int32, len(file.Model.vocab)+len(file.AddedTokens))
 	for piece, id := range file.Model.vocab {
@@ -219,6 +149,9 @@ func (t *Tokenizer) addPieces(file *tokenizerFile) error {
 			return fmt.Errorf("id %d is given to both %q and %q", id, a, b)
 		}
 		t.pieces[id], t.known[id], t.ids[piece] = piece, true, id
+	}
+	for id, p := range file.Model.scored { // those that are there twice too
+		t.pieces[id], t.known[id] = p.piece, true
 	}
 	for _, a := range file.AddedTokens {
 		if id, ok := t.ids[a.Content]; ok && id != a.ID {
@@ -239,6 +172,16 @@ func (t *Tokenizer) addPieces(file *tokenizerFile) error {
 func (t *Tokenizer) addMatchers(added []addedToken) {
 	var raw, normalized []addedToken
 	var rawText, normalizedText []string
+	added = slices.Clone(added) // of equal ones the special one is found
+	slices.SortStableFunc(added, func(a, b addedToken) int {
+		switch {
+		case a.Special == b.Special:
+			return 0
+		case a.Special:
+			return -1
+		}
+		return 1
+	})
 	for _, a := range added {
 		if !a.Normalized {
 			raw, rawText = append(raw, a), append(rawText, a.Content)
@@ -247,6 +190,7 @@ func (t *Tokenizer) addMatchers(added []addedToken) {
 		content := text{s: a.Content}
 		if t.normalizer != nil {
 			content = t.normalizer.normalize(content, false)
+			t.written[a.ID] = content.s
 		}
 		normalized, normalizedText = append(normalized, a), append(normalizedText, content.s)
 	}

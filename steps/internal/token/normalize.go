@@ -111,7 +111,7 @@ func (lowercase) normalize(t text, track bool) text {
 // trimSpace removes white space at the ends.
 type trimSpace struct{ left, right bool }
 
-func (s trimSpace) normalize(t text, _ bool) text {
+func (s trimSpace) normalize(t text, track bool) text {
 	lo, hi := 0, len(t.s)
 	if s.left {
 		lo = hi - len(strings.TrimLeftFunc(t.s, unicode.IsSpace))
@@ -119,5 +119,7 @@ func (s trimSpace) normalize(t text, _ bool) text {
 	if s.right {
 		hi = lo + len(strings.TrimRightFunc(t.s[lo:], unicode.IsSpace))
 	}
-	return t.slice(lo, hi)
+	r := rewriter{from: t, track: track} // which still begins where t does
+	r.keep(lo, hi)
+	return r.done()
 }

@@ -34,6 +34,7 @@ type Tokenizer struct {
 	known   []bool           // id → whether the id is defined
 	ids     map[string]int32 // piece → id, added tokens first
 	special map[int32]bool
+	written map[int32]string // what added tokens decode to, where they are normalized
 
 	bos, eos int32 // -1: none
 	stops    []int32

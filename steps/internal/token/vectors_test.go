@@ -95,7 +95,7 @@ func TestComponents(t *testing.T) {
 // component writes it.
 func split(t *testing.T, alphabet *byteLevel, component json.RawMessage, s string) []string {
 	t.Helper()
-	p, inAlphabet, err := readPreTokenizer(component)
+	p, inAlphabet, err := readPreTokenizer(component, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -195,6 +195,6 @@ func (m *machine) holds(kind assertion, pos int) bool {
 	}
 	before, _ := utf8.DecodeLastRuneInString(m.s[:pos])
 	after, _ := utf8.DecodeRuneInString(m.s[pos:])
-	border := (pos > 0 && word().has(before)) != (pos < len(m.s) && word().has(after))
+	border := (pos > 0 && wordAlone().has(before)) != (pos < len(m.s) && wordAlone().has(after))
 	return border == (kind == wordBorder)
 }

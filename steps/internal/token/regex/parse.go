@@ -317,6 +317,12 @@ func (p *parser) escape() (node, error) {
 	case 'B':
 		p.at++
 		return noWordBorder, nil
+	case 'w':
+		p.at++
+		return chars{wordAlone()}, nil
+	case 'W':
+		p.at++
+		return chars{wordAlone().not()}, nil
 	case 'R':
 		p.at++
 		return atomic{choice{

@@ -7,9 +7,15 @@ import (
 	"unicode"
 )
 
-// word is \w: Alphabetic, marks, decimal digits and connectors.
+// word is \w in a class: Alphabetic, marks, decimal digits and connectors.
 var word = sync.OnceValue(func() spans {
 	return fromTables(unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M, unicode.Nd, unicode.Pc)
+})
+
+// wordAlone is \w outside of classes, to which the numbers of Latin-1 belong
+// too in Oniguruma: [^\w] and \W are not the same.
+var wordAlone = sync.OnceValue(func() spans {
+	return word().or(spans{{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}})
 })
 
 func whiteSpace() spans { return fromTables(unicode.White_Space) }
