@@ -22,8 +22,8 @@ type bpe struct {
 	origins []origin  // by id
 	pairs   pairTable // the merges that are ever made
 	borders borders
-	isByte  map[int32]bool   // ids of <0xHH>
-	whole   map[string]int32 // with ignoreMerges: pieces that merges do not yield
+	isByte  map[int32]bool // ids of <0xHH>
+	whole   wholePieces    // with ignoreMerges: pieces that merges do not yield
 
 	byteLevel    bool // symbols are bytes
 	byteFallback bool
@@ -94,8 +94,7 @@ func (m *bpe) word(s *scratch, dst []int32, t string, i, end int) []int32 {
 		return m.piece(s, dst, t[i:end])
 	}
 	k := keyOf(t, i, end-i)
-	e := s.cache.slot(k)
-	if e.key == k {
+	if e := s.cache.get(k); e != nil {
 		if e.n == 1 {
 			return append(dst, e.ids[0])
 		}
@@ -109,10 +108,8 @@ func (m *bpe) word(s *scratch, dst []int32, t string, i, end int) []int32 {
 
 // piece appends the ids of a pretoken to dst.
 func (m *bpe) piece(s *scratch, dst []int32, piece string) []int32 {
-	if len(m.whole) > 0 {
-		if id, ok := m.whole[piece]; ok {
-			return append(dst, id)
-		}
+	if id, ok := m.whole.get(piece); ok {
+		return append(dst, id)
 	}
 	if m.trie != nil {
 		if out, ok := m.walk(&s.walker, dst, piece); ok {
@@ -124,6 +121,36 @@ func (m *bpe) piece(s *scratch, dst []int32, piece string) []int32 {
 		dst = append(dst, sym.id)
 	}
 	return dst
+}
+
+// wholePieces is a small map that is seldom asked for what it has.
+type wholePieces struct {
+	ids  map[string]int32
+	ends [1 << 16 / 64]uint64 // bit: the first and the last byte of a piece
+}
+
+func (w *wholePieces) end(piece string) (word *uint64, bit uint64) {
+	at := int(piece[0])<<8 | int(piece[len(piece)-1])
+	return &w.ends[at>>6], 1 << (at & 63)
+}
+
+func (w *wholePieces) add(piece string, id int32) {
+	if w.ids == nil {
+		w.ids = map[string]int32{}
+	}
+	w.ids[piece] = id
+	word, bit := w.end(piece)
+	*word |= bit
+}
+
+func (w *wholePieces) get(piece string) (id int32, ok bool) {
+	if len(w.ids) == 0 {
+		return 0, false
+	}
+	if word, bit := w.end(piece); *word&bit != 0 {
+		id, ok = w.ids[piece]
+	}
+	return id, ok
 }
 
 // merge leaves the tokens of piece in w.syms.
@@ -226,7 +253,7 @@ func newBPE(m *bpe, spelled map[string]int32, merges [][2]string, alphabet *byte
 			}
 		}
 	}
-	m.isByte, m.whole = map[int32]bool{}, map[string]int32{}
+	m.isByte = map[int32]bool{}
 	for b := range 256 {
 		m.bytes[b] = -1
 		name := fmt.Sprintf("<0x%02X>", b)

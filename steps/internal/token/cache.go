@@ -2,10 +2,11 @@ package token
 
 import "math/bits"
 
-// cache remembers the ids of short pretokens. A pretoken has one place; another
-// that has the same takes it, which costs time and changes no result.
+// cache remembers the ids of short pretokens. A pretoken has one line of two
+// slots; a third that has the same drives out the one used earlier, which costs
+// time and changes no result.
 type cache struct {
-	slots  []slot
+	lines  [][2]slot // of 64 bytes, as the machine's
 	shift  uint
 	misses int
 	arena  []int32 // ids of pretokens that have more than a slot holds
@@ -26,9 +27,9 @@ const (
 	maxKey = 15
 
 	// A cache begins small, since many texts are, and grows while it misses
-	// until it has a megabyte.
-	firstSlots = 1 << 10
-	mostSlots  = 1 << 15
+	// until it has two megabytes.
+	firstLines = 1 << 9
+	mostLines  = 1 << 15
 	mostArena  = 1 << 16
 )
 
@@ -63,35 +64,46 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// slot returns the place of a key.
-func (c *cache) slot(k key) *slot { return &c.slots[mix(k.lo, k.hi)>>c.shift] }
+// get returns the slot of a key, or nil.
+func (c *cache) get(k key) *slot {
+	line := &c.lines[mix(k.lo, k.hi)>>c.shift]
+	if line[0].key == k {
+		return &line[0]
+	}
+	if line[1].key == k {
+		line[0], line[1] = line[1], line[0]
+		return &line[0]
+	}
+	return nil
+}
 
 // put remembers the ids of a key that was missing.
 func (c *cache) put(k key, ids []int32) {
-	if c.misses++; c.misses > 2*len(c.slots) && len(c.slots) < mostSlots {
-		c.resize(8 * len(c.slots))
+	if c.misses++; c.misses > 2*len(c.lines) && len(c.lines) < mostLines {
+		c.resize(8 * len(c.lines))
 	}
 	e := slot{key: k, n: int32(len(ids))}
 	if copy(e.ids[:], ids) < len(ids) {
 		if len(c.arena)+len(ids) > mostArena {
-			c.resize(len(c.slots))
+			c.resize(len(c.lines))
 		}
 		e.ids[0] = int32(len(c.arena))
 		c.arena = append(c.arena, ids...)
 	}
-	*c.slot(k) = e
+	line := &c.lines[mix(k.lo, k.hi)>>c.shift]
+	line[0], line[1] = e, line[0]
 }
 
-// resize empties the cache and gives it a number of slots, a power of two.
-func (c *cache) resize(slots int) {
-	slots = min(slots, mostSlots)
+// resize empties the cache and gives it a number of lines, a power of two.
+func (c *cache) resize(lines int) {
+	lines = min(lines, mostLines)
 	c.misses, c.arena = 0, c.arena[:0]
-	if slots == len(c.slots) {
-		clear(c.slots)
+	if lines == len(c.lines) {
+		clear(c.lines)
 		return
 	}
-	c.slots = make([]slot, slots)
-	c.shift = uint(64 - bits.TrailingZeros(uint(slots)))
+	c.lines = make([][2]slot, lines)
+	c.shift = uint(64 - bits.TrailingZeros(uint(lines)))
 }
 
 // add appends the ids of a slot to dst.

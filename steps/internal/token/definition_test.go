@@ -40,8 +40,8 @@ func defineBPE(m *bpe, piece string) []int32 {
 
 // encodePiece is what the model makes of one pretoken.
 func encodePiece(m *bpe, s *scratch, piece string) []int32 {
-	if s.cache.slots == nil {
-		s.cache.resize(firstSlots)
+	if s.cache.lines == nil {
+		s.cache.resize(firstLines)
 	}
 	s.ids = s.ids[:0]
 	m.encode(s, text{s: piece})

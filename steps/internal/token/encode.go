@@ -29,7 +29,7 @@ func (t *Tokenizer) borrow(track bool) *scratch {
 		s, t.free = t.free[n-1], t.free[:n-1]
 	} else {
 		s = &scratch{}
-		s.cache.resize(firstSlots)
+		s.cache.resize(firstLines)
 	}
 	s.track = track
 	return s

@@ -95,7 +95,7 @@ func (m *bpe) afterSpace(s *scratch, dst []int32, piece string) []int32 {
 		k := shortKey(piece, n)
 		k.hi = k.hi<<8 | k.lo>>56 | uint64(n+1)<<56
 		k.lo = k.lo<<8 | ' '
-		if e := s.cache.slot(k); e.key == k {
+		if e := s.cache.get(k); e != nil {
 			return s.cache.add(dst, e)
 		}
 	}

@@ -155,8 +155,8 @@ func TestSplitAt(t *testing.T) {
 	whole.splitAt = ""
 	text := strings.Repeat("▁the▁▁rain日 ▁", 30)
 	var a, b scratch
-	a.cache.resize(firstSlots)
-	b.cache.resize(firstSlots)
+	a.cache.resize(firstLines)
+	b.cache.resize(firstLines)
 	m.encode(&a, plain(text))
 	whole.encode(&b, plain(text))
 	if !slices.Equal(a.ids, b.ids) {

@@ -150,10 +150,10 @@ func (m *trieMaker) fits(base int32, bytes []byte) bool {
 	return true
 }
 
-// longest returns the longest token that s[i:] begins with, or -1.
-func (t *trie) longest(s string, i int) int32 {
+// longest returns the longest token that s[i:] begins with and its size, or -1.
+func (t *trie) longest(s string, i int) (id int32, size int) {
 	cells := t.cells
-	node, best := int32(root), int32(0)
+	node, best, from := int32(root), int32(0), i
 	for ; i < len(s); i++ {
 		next := cells[node].base>>1 + int32(s[i])
 		if cells[next].check != node {
@@ -161,8 +161,8 @@ func (t *trie) longest(s string, i int) int32 {
 		}
 		node = next
 		if cells[node].base&1 != 0 {
-			best = node
+			best, size = node, i-from+1
 		}
 	}
-	return t.ids[best]
+	return t.ids[best], size
 }

@@ -62,7 +62,7 @@ func (m *bpe) prepare(mostOdd int) {
 			origins[id] = w.last
 			origins[id].size = int32(len(piece))
 		} else if m.ignoreMerges {
-			m.whole[piece] = id
+			m.whole.add(piece, id)
 		}
 	}
 	if m.origins = origins; m.setOdd() > mostOdd {
@@ -120,7 +120,7 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 	from := len(dst)
 	unknownTo := -1 // where unknown characters end
 	for pos, first := 0, from; pos < len(piece); {
-		next := m.trie.longest(piece, pos)
+		next, size := m.trie.longest(piece, pos)
 		if next < 0 {
 			var n int
 			if dst, n = m.outside(dst, piece[pos:], unknownTo == pos); n == 0 {
@@ -133,9 +133,9 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 			continue
 		}
 		for {
-			if tok := m.goesOn(w, dst[first:], piece, pos, next); tok >= 0 {
-				dst = append(dst, tok)
-				pos += int(m.origins[tok].size)
+			if next, size = m.goesOn(w, dst[first:], piece, pos, next, size); next >= 0 {
+				dst = append(dst, next)
+				pos += size
 				break
 			}
 			if len(dst) == first {
@@ -145,30 +145,29 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 			last := dst[len(dst)-1]
 			dst = dst[:len(dst)-1]
 			pos -= int(m.origins[last].size)
-			next = m.origins[last].prefix
+			if next = m.origins[last].prefix; next >= 0 {
+				size = int(m.origins[next].size)
+			}
 		}
 	}
 	return dst, true
 }
 
-// goesOn returns the longest of tok, which begins at byte pos, and its prefixes
-// that goes with the last of done and ends where a way on is still open, or -1.
-func (m *bpe) goesOn(w *walker, done []int32, piece string, pos int, tok int32) int32 {
+// goesOn returns the longest of tok, which begins at byte pos and has so many
+// bytes, and its prefixes that goes with the last of done and ends where a way
+// on is still open, and its size; or -1.
+func (m *bpe) goesOn(w *walker, done []int32, piece string, pos int, tok int32, size int) (int32, int) {
 	alone := len(done) == 0 || !m.borders.crossed(piece, pos)
-	for ; tok >= 0; tok = m.origins[tok].prefix {
-		end := pos + int(m.origins[tok].size)
-		if w.left[end>>6]>>(end&63)&1 != 0 {
-			continue
+	for tok >= 0 {
+		end := pos + size
+		if w.left[end>>6]>>(end&63)&1 == 0 && (alone || m.together(w, done[len(done)-1], tok, piece[:end])) {
+			return tok, size
 		}
-		if alone {
-			return tok
-		}
-		last := done[len(done)-1]
-		if m.together(w, last, tok, piece[pos-int(m.origins[last].size):end]) {
-			return tok
+		if tok = m.origins[tok].prefix; tok >= 0 {
+			size = int(m.origins[tok].size)
 		}
 	}
-	return -1
+	return -1, 0
 }
 
 // outside appends the ids of the character that s begins with, which is not in
@@ -189,7 +188,7 @@ func (m *bpe) outside(dst []int32, s string, fuse bool) ([]int32, int) {
 	return dst, n
 }
 
-// together tells whether BPE leaves two tokens, which text is, side by side.
+// together tells whether BPE leaves two tokens, in which text ends, side by side.
 func (m *bpe) together(w *walker, a, b int32, text string) bool {
 	pair := 1<<63 | uint64(a)<<23 | uint64(b)<<1
 	at := &w.seen[mix(pair, 0)>>(64-seenLog)]
@@ -198,7 +197,7 @@ func (m *bpe) together(w *walker, a, b int32, text string) bool {
 	}
 	var yes bool
 	if m.origins[a].odd || m.origins[b].odd {
-		m.fill(&w.work, text)
+		m.fill(&w.work, text[len(text)-int(m.origins[a].size+m.origins[b].size):])
 		m.merges.merge(&w.work)
 		yes = len(w.work.syms) == 2 && w.work.syms[0].id == a && w.work.syms[1].id == b
 	} else {
