@@ -90,6 +90,9 @@ func (c *csvTable) begin(b *block, container Container, options Options) (lines 
 	return lines + head, nil
 }
 
+// delimiterBytes is how much of a table tells its delimiter.
+const delimiterBytes = 64 << 10
+
 // delimiter is the declared one, or the container's, unless the first record is
 // in one piece with it and falls apart in equally many fields as the next ones
 // with another.
@@ -101,7 +104,7 @@ func delimiter(b []byte, container Container, declared string) byte {
 	if container == TSV {
 		own = '\t'
 	}
-	sample := b[:min(len(b), 1<<16)]
+	sample := b[:min(len(b), delimiterBytes)]
 	if n, _ := fieldsWith(sample, own); n > 1 {
 		return own
 	}
@@ -122,7 +125,7 @@ func fieldsWith(b []byte, comma byte) (n int, same bool) {
 		s.ends = s.ends[:0]
 		what := s.record()
 		switch {
-		case what == scanEnd || what == scanOpen || s.i == len(b) && n > 0:
+		case what == scanEnd || what == scanOpen || s.i == delimiterBytes && n > 0: // perhaps cut
 			return n, true
 		case what == scanBlank:
 		case n == 0:
@@ -214,7 +217,7 @@ func (c *csvTable) checkHeader(s csvScanner, b block) error {
 }
 
 // years reports whether the numbers of a header are names: years that ascend or
-// descend, or counted columns 0, 1, 2, …
+// descend, or columns counted from 0.
 func years(header []string) bool {
 	var numbers []string
 	for _, name := range header {
@@ -222,7 +225,7 @@ func years(header []string) bool {
 			numbers = append(numbers, name)
 		}
 	}
-	if len(numbers) < 2 {
+	if len(numbers) < 2 || numbers[0] != "0" && len(numbers[0]) != 4 {
 		return false
 	}
 	for i, n := range numbers[1:] {

@@ -3,17 +3,30 @@ package dataset
 import (
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/pipe-run/pipe/internal/shareddata"
 )
 
-// readAll reads every row of a file; the error is the first one met.
+// readAll reads every row of a file; the error is the first one met. It also
+// checks that the number of threads makes no difference.
 func readAll(path string, options Options) (rows []Raw, err error) {
+	rows, err = readOn(path, options)
+	options.Threads = 4
+	again, err2 := readOn(path, options)
+	if !reflect.DeepEqual(rows, again) || fmt.Sprint(err) != fmt.Sprint(err2) {
+		return rows, fmt.Errorf("on one thread %d rows and %v, on four %d and %v", len(rows), err, len(again), err2)
+	}
+	return rows, err
+}
+
+func readOn(path string, options Options) (rows []Raw, err error) {
 	r, err := Open(path, filepath.Base(path), options)
 	if err != nil {
 		return nil, err
