@@ -1,80 +1,143 @@
 package tokenize
 
-import "github.com/pipe-run/pipe/steps/internal/dataset"
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 
-// openRows is how many rows are being filled at once. More pack tighter; the
-// result depends on it, so it is part of the kind's version.
-const openRows = 64
+	"github.com/pipe-run/pipe/steps/internal/chat"
+	"github.com/pipe-run/pipe/steps/internal/dataset"
+)
 
-// A packer puts several documents in one row, each where it leaves the least
-// room among the open rows, the earliest of equals. Positions start again at
-// 0 with each document, which is how readers tell them apart.
-type packer struct {
-	length int
-	write  func(dataset.Row) error
-	open   []dataset.Row // in the order they were begun
+// Packing is the parameter "packing": false, true, or an object that says how.
+type Packing struct {
+	On    bool
+	Split bool // documents go on in the next row
 }
 
-func newPacker(length int, write func(dataset.Row) error) *packer {
-	return &packer{length: length, write: write}
-}
-
-// add places one document; ids is at most p.length long, weights nil where all
-// count alike.
-func (p *packer) add(ids []int32, labels []int64, weights []float32) error {
-	best := -1
-	for i, row := range p.open {
-		n := len(row.InputIDs)
-		if n+len(ids) <= p.length && (best < 0 || n > len(p.open[best].InputIDs)) {
-			best = i
-		}
+// UnmarshalJSON reads a boolean or an object.
+func (p *Packing) UnmarshalJSON(b []byte) error {
+	*p = Packing{}
+	if json.Unmarshal(b, &p.On) == nil {
+		return nil
 	}
-	if best < 0 {
-		if len(p.open) == openRows {
-			if err := p.close(p.fullest()); err != nil {
-				return err
+	var given struct {
+		Split bool `json:"split"`
+	}
+	if err := json.Unmarshal(b, &given); err != nil {
+		return errors.New("packing: want true, false or {split: …}")
+	}
+	*p = Packing{On: true, Split: given.Split}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (p Packing) MarshalJSON() ([]byte, error) {
+	if p.Split {
+		return []byte(`{"split":true}`), nil
+	}
+	return json.Marshal(p.On)
+}
+
+// maxDocuments bounds how many documents are packed: numbers of them are int32.
+const maxDocuments = math.MaxInt32 - 1
+
+// A spool is a file of the documents to be packed, one after the other, as pieces
+// have them. In memory are 12 bytes for each.
+type spool struct {
+	file    *os.File
+	out     *bufio.Writer
+	lengths []int32 // tokens of each document; 0 for one that is in no row
+	ends    []int64 // ends[i]: where document i ends in the file, and i+1 begins
+	size    int64
+}
+
+func newSpool(dir string) (*spool, error) {
+	f, err := os.Create(filepath.Join(dir, "packing"))
+	if err != nil {
+		return nil, err
+	}
+	return &spool{file: f, out: bufio.NewWriterSize(f, 1<<20)}, nil
+}
+
+func (s *spool) add(r *result) error {
+	if len(s.lengths) > maxDocuments-len(r.lengths) {
+		return fmt.Errorf("more than %d documents cannot be packed", maxDocuments)
+	}
+	s.lengths = append(s.lengths, r.lengths...)
+	for _, n := range r.sizes {
+		s.size += int64(n)
+		s.ends = append(s.ends, s.size)
+	}
+	_, err := s.out.Write(r.spool)
+	return err
+}
+
+func (s *spool) close() {
+	s.file.Close()
+	os.Remove(s.file.Name())
+}
+
+// document reads document i into d.
+func (s *spool) document(i int32, d *chat.Encoded) error {
+	start := int64(0)
+	if i > 0 {
+		start = s.ends[i-1]
+	}
+	b := make([]byte, s.ends[i]-start)
+	if _, err := s.file.ReadAt(b, start); err != nil {
+		return err
+	}
+	p := pieceReader{rest: b}
+	return p.document(d)
+}
+
+// rowsAtOnce is how many rows a thread makes at a time.
+const rowsAtOnce = 64
+
+// pack writes the documents of the spool, several in a row. Positions start again
+// at 0 with each, which is how readers tell them apart.
+func (e *encoder) pack(ctx context.Context, w *dataset.TokenWriter) error {
+	if err := e.spool.out.Flush(); err != nil {
+		return err
+	}
+	documents, starts := place(e.spool.lengths, e.MaxLength)
+	total := len(starts) - 1
+	var firsts []int
+	for i := 0; i < total; i += rowsAtOnce {
+		firsts = append(firsts, i)
+	}
+	write := writeAll(w)
+	return inOrder(ctx, e.ahead(), over(firsts), func(_ context.Context, first int) ([]dataset.Row, error) {
+		e.slots <- struct{}{}
+		defer func() { <-e.slots }()
+		var rows []dataset.Row
+		for i := first; i < min(first+rowsAtOnce, total); i++ {
+			row, err := e.packed(documents[starts[i]:starts[i+1]])
+			if err != nil {
+				return nil, err
 			}
+			rows = append(rows, row)
 		}
-		p.open = append(p.open, dataset.Row{})
-		best = len(p.open) - 1
-	}
-	row := &p.open[best]
-	for i := range ids {
-		row.AttentionMask = append(row.AttentionMask, 1)
-		row.PositionIDs = append(row.PositionIDs, int32(i))
-	}
-	row.InputIDs = append(row.InputIDs, ids...)
-	row.Labels = append(row.Labels, labels...)
-	row.LossWeights = append(row.LossWeights, weights...)
-	if len(row.InputIDs) == p.length {
-		return p.close(best)
-	}
-	return nil
+		return rows, nil
+	}, func(rows []dataset.Row) error {
+		defer e.progress(w, total)
+		return write(rows)
+	})
 }
 
-func (p *packer) fullest() int {
-	best := 0
-	for i, row := range p.open {
-		if len(row.InputIDs) > len(p.open[best].InputIDs) {
-			best = i
+// packed makes one row of documents of the spool.
+func (e *encoder) packed(numbers []int32) (dataset.Row, error) {
+	list := make([]chat.Encoded, len(numbers))
+	for k, i := range numbers {
+		if err := e.spool.document(i, &list[k]); err != nil {
+			return dataset.Row{}, fmt.Errorf("reading back document %d: %w", i, err)
 		}
 	}
-	return best
-}
-
-// close writes a row and forgets it.
-func (p *packer) close(i int) error {
-	row := p.open[i]
-	p.open = append(p.open[:i], p.open[i+1:]...)
-	return p.write(row)
-}
-
-// flush writes what is still open, in order.
-func (p *packer) flush() error {
-	for len(p.open) > 0 {
-		if err := p.close(0); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.row(list), nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/chat"
-	"github.com/pipe-run/pipe/steps/internal/dataset"
 )
 
 // maxBad is how many unfit records an error names.
@@ -36,25 +35,48 @@ func (c *counts) length(n int) {
 	c.lengths[min(bits.Len(uint(max(n-1, 0))), len(c.lengths)-1)]++
 }
 
+// add adds the counts of other records.
+func (c *counts) add(o *counts) {
+	for _, sum := range []struct {
+		to   *int64
+		more int64
+	}{
+		{&c.records, o.records}, {&c.tokens, o.tokens}, {&c.supervised, o.supervised}, {&c.long, o.long}, {&c.empty, o.empty},
+		{&c.bos, o.bos}, {&c.stops, o.stops}, {&c.bare, o.bare}, {&c.unended, o.unended},
+	} {
+		*sum.to += sum.more
+	}
+	c.longest = max(c.longest, o.longest)
+	for i, n := range o.lengths {
+		c.lengths[i] += n
+	}
+	for what, n := range o.lost {
+		c.lose(what, n)
+	}
+}
+
+func (c *counts) lose(what string, n int64) {
+	if c.lost == nil {
+		c.lost = map[string]int64{}
+	}
+	c.lost[what] += n
+}
+
 // tally counts what one document holds.
-func (e *encoder) tally(d chat.Encoded) {
-	c := &e.count
+func (c *counts) tally(t *chat.Template, d chat.Encoded) {
 	c.tokens += int64(len(d.IDs))
 	c.supervised += int64(d.Supervised)
-	n := e.template.Count(d.IDs)
+	n := t.Count(d.IDs)
 	c.bos += int64(n.BOS)
 	c.stops += int64(n.Stops)
 	if n.BOS == 0 {
 		c.bare++
 	}
-	if e.template.Count(d.IDs[len(d.IDs)-1:]).Stops == 0 {
+	if t.Count(d.IDs[len(d.IDs)-1:]).Stops == 0 {
 		c.unended++
 	}
 	for _, what := range d.Lost {
-		if c.lost == nil {
-			c.lost = map[string]int64{}
-		}
-		c.lost[what]++
+		c.lose(what, 1)
 	}
 }
 
@@ -91,16 +113,9 @@ func (c *counts) histogram() string {
 	return strings.Join(parts, ", ")
 }
 
-// reject notes a record that cannot be trained on.
-func (e *encoder) reject(at dataset.Origin, err error) {
-	e.count.records++
-	if len(e.bad) <= maxBad {
-		e.bad = append(e.bad, fmt.Errorf("%s, record %d: %w", at.File, at.Record, err))
-	}
-}
-
-// report logs the counts, and fails for what the user has to decide.
-func (e *encoder) report() error {
+// judge fails for records that cannot be trained on, and for what the user has to
+// decide.
+func (e *encoder) judge() error {
 	c := &e.count
 	if len(e.bad) > maxBad {
 		e.bad = append(e.bad[:maxBad], errors.New("and more"))
@@ -111,9 +126,6 @@ func (e *encoder) report() error {
 	if c.records == 0 {
 		return errors.New("there are no records")
 	}
-	e.task.Log.Info("tokenized", "records", c.records, "rows", e.out.Rows(), "tokens", c.tokens,
-		"supervised", c.supervised, "bos", c.bos, "stops", c.stops, "longest", c.longest, "lengths", c.histogram())
-	e.warn()
 	if c.long > 0 {
 		if err := e.overLength(); err != nil {
 			return err
@@ -122,13 +134,28 @@ func (e *encoder) report() error {
 	if c.tokens == 0 {
 		return &pipeline.FieldError{Field: "maxLength", Err: fmt.Errorf("no record is left: all are longer than %d tokens", e.limit)}
 	}
-	for name, v := range map[string]float64{
-		"tokenize/rows": float64(e.out.Rows()), "tokenize/tokens": float64(c.tokens),
+	return nil
+}
+
+// report logs the counts.
+func (e *encoder) report() {
+	c := &e.count
+	figures := []any{"records", c.records, "encodedAnew", e.anew, "rows", e.rows, "tokens", c.tokens,
+		"supervised", c.supervised, "bos", c.bos, "stops", c.stops, "longest", c.longest, "lengths", c.histogram()}
+	metrics := map[string]float64{
+		"tokenize/rows": float64(e.rows), "tokenize/tokens": float64(c.tokens),
 		"tokenize/supervised": float64(c.supervised) / float64(c.tokens),
-	} {
+	}
+	if e.Packing.On {
+		full := float64(c.tokens) / (float64(e.rows) * float64(e.MaxLength))
+		metrics["tokenize/full"] = full
+		figures = append(figures, "full", fmt.Sprintf("%.2f %%", 100*full))
+	}
+	e.task.Log.Info("tokenized", figures...)
+	e.warn()
+	for name, v := range metrics {
 		e.task.Emit(pipeline.Metric{Name: name, Value: v})
 	}
-	return nil
 }
 
 func (e *encoder) overLength() error {
