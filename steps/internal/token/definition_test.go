@@ -7,6 +7,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pipe-run/pipe/steps/internal/token/regex"
 )
 
 // The definitions of this file say in the plainest way what the fast code has
@@ -197,10 +199,27 @@ func FuzzPatterns(f *testing.F) {
 		"Qwen 2":   {mustPattern(f, patternQwen2), defineTiktoken{digits: 1}.next},
 		"Qwen 3.5": {mustPattern(f, patternQwen35), defineTiktoken{digits: 1, marks: true}.next},
 	}
+	compiled := map[string]*regex.Regexp{}
+	for _, p := range []string{patternGPT2, patternLlama3, patternQwen2, patternQwen35, patternO200k, patternTekken} {
+		r, err := regex.Compile(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		compiled[p] = r
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		s = lossy(s)
 		for name, p := range patterns {
 			checkPattern(t, name, p.fast, s, p.define)
+		}
+		for p, r := range compiled {
+			ends := map[int]int{}
+			r.Matches(s, func(lo, hi int) bool {
+				ends[lo] = hi
+				return true
+			})
+			fast, _ := regexScanner(p)
+			checkPattern(t, p, fast, s, func(_ string, i int) int { return ends[i] })
 		}
 		checkPattern(t, "SmolLM2", &gpt2{classTable: classesOf(), digitsApart: true}, s, func(s string, i int) int {
 			if c, n := utf8.DecodeRuneInString(s[i:]); unicode.IsNumber(c) {
@@ -229,7 +248,11 @@ func checkPattern(t *testing.T, name string, fast pattern, s string, define func
 	t.Helper()
 	var got, filled, want []int
 	for i := 0; i < len(s); {
-		i = define(s, i)
+		end := define(s, i)
+		if end <= i {
+			t.Fatalf("%s: %q has no match at %d", name, s, i)
+		}
+		i = end
 		want = append(want, i)
 	}
 	for i := 0; i < len(s); {

@@ -54,6 +54,10 @@ func regexScanner(regex string) (pattern, bool) {
 		return newTiktoken(t, 1, letters), true
 	case patternQwen35:
 		return newTiktoken(t, 1, letters|marks), true
+	case patternO200k:
+		return &cased{t, 3, true}, true
+	case patternTekken:
+		return &cased{t, 1, false}, true
 	}
 	return nil, false
 }
