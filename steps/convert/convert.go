@@ -25,22 +25,40 @@ func kind() pipeline.Kind {
 
 // Params mirrors schemas/convert.cue.
 type Params struct {
-	Format    string            `json:"format"`
-	Columns   map[string]string `json:"columns"`
-	Files     []string          `json:"files"` // nil is all
-	Container string            `json:"container"`
-	Encoding  string            `json:"encoding"`  // "" tells it
-	Delimiter string            `json:"delimiter"` // "" tells it
-	Header    *bool             `json:"header"`    // nil is true
-	Fields    []string          `json:"fields"`
-	Skip      int               `json:"skip"`
-	Sheet     string            `json:"sheet"`
-	Rows      string            `json:"rows"`
-	Text      *TextParams       `json:"text"`
-	Shuffle   *ShuffleParams    `json:"shuffle"`
-	Limit     int64             `json:"limit"` // 0 is none
-	Split     *SplitParams      `json:"split"`
-	OnError   string            `json:"onError"` // "fail" or "skip"
+	Format  string            `json:"format"`
+	Columns map[string]string `json:"columns"`
+	Dataset string            `json:"dataset"` // of the format llama-factory
+
+	Template  *dataset.TemplateSpec `json:"template"` // of the format template
+	Labels    dataset.Labels        `json:"labels"`
+	KTO       *KTOParams            `json:"kto"`
+	SQuAD     *SQuADParams          `json:"squad"`
+	Reasoning string                `json:"reasoning"` // "" is "keep"
+
+	Files     []string       `json:"files"` // nil is all
+	Container string         `json:"container"`
+	Encoding  string         `json:"encoding"`  // "" tells it
+	Delimiter string         `json:"delimiter"` // "" tells it
+	Header    *bool          `json:"header"`    // nil is true
+	Fields    []string       `json:"fields"`
+	Skip      int            `json:"skip"`
+	Sheet     string         `json:"sheet"`
+	Rows      string         `json:"rows"`
+	Text      *TextParams    `json:"text"`
+	Shuffle   *ShuffleParams `json:"shuffle"`
+	Limit     int64          `json:"limit"` // 0 is none
+	Split     *SplitParams   `json:"split"`
+	OnError   string         `json:"onError"` // "fail" or "skip"
+}
+
+// KTOParams say which answers are kept: "desirable" or "all".
+type KTOParams struct {
+	Keep string `json:"keep"`
+}
+
+// SQuADParams hold the answer to questions that have none.
+type SQuADParams struct {
+	Unanswerable string `json:"unanswerable"`
 }
 
 // TextParams say what becomes one record of plain text.
@@ -60,19 +78,15 @@ type SplitParams struct {
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {
-	shaper, err := dataset.NewShaper(dataset.Format(p.Format), p.Columns)
-	if err != nil {
-		return &pipeline.FieldError{Field: "columns", Err: err}
-	}
-	files, err := findFiles(t.In["files"], p, t.Log)
+	plan, err := planned(p, t)
 	if err != nil {
 		return err
 	}
-	parts, err := newParts(p, t.Out, shaper.Shape())
+	parts, err := newParts(p, t.Out, plan.shaper.Shape(), plan.note)
 	if err != nil {
 		return err
 	}
-	in := &input{p: p, shaper: shaper, files: files, emit: t.Emit, log: t.Log, threads: t.Threads, tmp: t.Tmp}
+	in := &input{p: p, plan: plan, emit: t.Emit, log: t.Log, threads: t.Threads, tmp: t.Tmp}
 	if p.Shuffle == nil {
 		err = in.each(ctx, parts.write)
 	} else {
@@ -97,7 +111,14 @@ func report(t *pipeline.Task, in *input, parts *parts) {
 		t.Emit(pipeline.Metric{Name: "records/" + part.name, Value: float64(part.writer.Rows())})
 		attrs = append(attrs, slog.Int64(part.name, part.writer.Rows()))
 	}
+	if n := in.leftOut(); n > 0 {
+		t.Emit(pipeline.Metric{Name: "rows/left out", Value: float64(n)})
+		attrs = append(attrs, slog.Int64("left out", n))
+	}
 	t.Log.Info("rows converted", attrs...)
+	for _, left := range in.left {
+		t.Log.Warn(fmt.Sprintf("left out: %d rows, since %s; the first is record %d of %s", left.rows, left.first.What, left.first.Record, left.first.File))
+	}
 	for _, bad := range in.bad {
 		t.Log.Warn("skipped: " + bad.Error())
 	}

@@ -20,11 +20,10 @@ const progressEvery = 10_000
 
 // input reads rows and shapes them, counting what cannot be.
 type input struct {
-	p      Params
-	shaper *dataset.Shaper
-	files  []source
-	emit   func(pipeline.Fact)
-	log    *slog.Logger
+	p    Params
+	plan *plan
+	emit func(pipeline.Fact)
+	log  *slog.Logger
 
 	threads int
 	tmp     string
@@ -32,6 +31,13 @@ type input struct {
 	read    int64
 	skipped int64
 	bad     []*dataset.RowError // the first of the skipped ones
+	left    []left              // by reason, in order of appearance
+}
+
+// left counts rows that are well and left out for one reason.
+type left struct {
+	first *dataset.RowError
+	rows  int64
 }
 
 // errEnough ends the reading without an error.
@@ -40,7 +46,7 @@ var errEnough = errors.New("enough records")
 // each calls use with every record in order, until it returns an error.
 // Bad rows are skipped, or, with onError "fail", reported together.
 func (in *input) each(ctx context.Context, use func(dataset.Record) error) error {
-	for _, file := range in.files {
+	for _, file := range in.plan.files {
 		err := in.file(ctx, file, use)
 		if errors.Is(err, errEnough) {
 			break
@@ -53,7 +59,7 @@ func (in *input) each(ctx context.Context, use func(dataset.Record) error) error
 }
 
 func (in *input) file(ctx context.Context, file source, use func(dataset.Record) error) error {
-	rows, err := file.entry.Open(in.p.reading(file, in.shaper.Columns(), in.threads, in.tmp))
+	rows, err := file.entry.Open(in.p.reading(file, in.plan.shaper.Columns(), in.threads, in.tmp))
 	if err != nil {
 		return in.stop(err)
 	}
@@ -62,7 +68,7 @@ func (in *input) file(ctx context.Context, file source, use func(dataset.Record)
 		in.log.Info(file.entry.Name + " is read as " + text.Encoding())
 	}
 	records := dataset.Shaped(rows, func(raw dataset.Raw, to []dataset.Record) ([]dataset.Record, []error) {
-		return in.shaper.Records(file.entry.Name, raw, to)
+		return in.plan.shaper.Records(file.entry.Name, raw, to)
 	})
 	for {
 		if in.read%1000 == 0 && ctx.Err() != nil {
@@ -97,6 +103,10 @@ func (in *input) reject(err error) error {
 	if !errors.As(err, &bad) || bad.Final {
 		return in.stop(err)
 	}
+	if bad.Left {
+		in.leave(bad)
+		return nil
+	}
 	in.skipped++
 	if len(in.bad) < maxBad {
 		in.bad = append(in.bad, bad)
@@ -105,6 +115,39 @@ func (in *input) reject(err error) error {
 		return in.failure()
 	}
 	return nil
+}
+
+// leave counts a row that is left out.
+func (in *input) leave(row *dataset.RowError) {
+	for i := range in.left {
+		if in.left[i].first.What == row.What {
+			in.left[i].rows++
+			return
+		}
+	}
+	in.left = append(in.left, left{row, 1})
+}
+
+// leftOut is the number of rows that were left out.
+func (in *input) leftOut() (n int64) {
+	for _, l := range in.left {
+		n += l.rows
+	}
+	return n
+}
+
+// nearest says what the first bad row looks like instead, "" when nothing is
+// known.
+func (in *input) nearest() string {
+	for _, bad := range in.bad {
+		if bad.Value == nil {
+			continue
+		}
+		if near := dataset.Nearest(*bad.Value, in.plan.layout); near != "" {
+			return fmt.Sprintf("%s: record %d: %s", bad.File, bad.Record, near)
+		}
+	}
+	return ""
 }
 
 // stop is the error for a file that cannot be read further, after the bad rows
@@ -132,6 +175,9 @@ func (in *input) failure() error {
 	}
 	for _, bad := range in.bad {
 		b.WriteString("\n" + bad.Error())
+	}
+	if near := in.nearest(); near != "" {
+		b.WriteString("\n" + near)
 	}
 	return errors.New(b.String())
 }

@@ -27,8 +27,8 @@ type part struct {
 }
 
 // newParts creates the outputs: records, or test, validation (if asked) and
-// train.
-func newParts(p Params, out map[string]string, shape dataset.Shape) (*parts, error) {
+// train. The note goes into each.
+func newParts(p Params, out map[string]string, shape dataset.Shape, note string) (*parts, error) {
 	ps := &parts{limit: p.Limit}
 	if p.Split == nil {
 		ps.list = []*part{{name: "records", share: 1}}
@@ -49,7 +49,7 @@ func newParts(p Params, out map[string]string, shape dataset.Shape) (*parts, err
 	for _, part := range ps.list {
 		sum += part.share
 		part.under = sum * (1 << 63) * 2
-		writer, err := dataset.CreateRecords(out[part.name], shape)
+		writer, err := dataset.CreateRecordsAs(out[part.name], shape, note)
 		if err != nil {
 			return nil, errors.Join(err, ps.close())
 		}
@@ -89,8 +89,14 @@ func (ps *parts) of(r dataset.Record) *part {
 func (ps *parts) check(in *input) error {
 	if ps.total == 0 {
 		err := fmt.Errorf("no records: %d rows were read and %d skipped", in.read, in.skipped)
+		if n := in.leftOut(); n > 0 {
+			err = fmt.Errorf("%w, %d left out since %s", err, n, in.left[0].first.What)
+		}
 		if len(in.bad) > 0 {
 			err = fmt.Errorf("%w, the first because of\n%w", err, in.bad[0])
+		}
+		if near := in.nearest(); near != "" {
+			err = fmt.Errorf("%w\n%s", err, near)
 		}
 		return err
 	}

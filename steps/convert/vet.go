@@ -7,11 +7,18 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 )
 
-// vet refuses shares that leave no records to train on.
+// vet refuses templates that do not parse, and shares that leave no records to
+// train on.
 func vet(raw json.RawMessage, _ []string) error {
 	p, err := pipeline.DecodeParams[Params](raw)
-	if err != nil || p.Split == nil {
+	if err != nil {
 		return err
+	}
+	if _, err := p.layout(); err != nil {
+		return err
+	}
+	if p.Split == nil {
+		return nil
 	}
 	return p.Split.check()
 }

@@ -227,11 +227,11 @@ func isTurns(v Value, key string) bool {
 
 // Nearest says which format a row that a shaper refused looks like, "" when it
 // looks like none in which a record could be made of it.
-func Nearest(row Value, declared Format) string {
+func Nearest(row Value, declared Layout) string {
+	if columns, _ := claims(declared.Format, row); columns != nil {
+		return ""
+	}
 	for _, c := range Propose([]Value{row}) {
-		if c.Format == declared {
-			continue
-		}
 		shaper, err := NewShaper(c.Format, nil)
 		if err != nil {
 			continue
@@ -240,6 +240,9 @@ func Nearest(row Value, declared Format) string {
 		if records, _ := shaper.Records("", Raw{Value: row}, nil); len(records) > 0 || c.Format == KTOFormat {
 			return fmt.Sprintf("it looks like %s: %s", c.Format, c.Why)
 		}
+	}
+	if len(declared.Columns) > 0 {
+		return "" // the user knows them
 	}
 	return columnHint(row)
 }

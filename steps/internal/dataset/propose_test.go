@@ -80,7 +80,7 @@ func TestNearest(t *testing.T) {
 		`{"question":"q","answer":"a"}`:                                               `format: "alpaca" with columns: {instruction: "question", output: "answer"} would read it`,
 		`{"x":1}`:                                                                     "",
 	} {
-		if got := Nearest(parseRows(t, row)[0], AlpacaFormat); got != want {
+		if got := Nearest(parseRows(t, row)[0], Layout{Format: AlpacaFormat}); got != want {
 			t.Errorf("%s: %q, want %q", row, got, want)
 		}
 	}

@@ -64,7 +64,7 @@ func (e RegistryEntry) Local() (string, error) {
 	case e.FileName != "" && e.HubURL == "" && e.ScriptURL == "":
 		return e.FileName, nil
 	case e.HubURL != "":
-		return "", fmt.Errorf("the dataset is on the Hugging Face Hub: fetch hf://datasets/%s and say its format here, without %s", e.HubURL, RegistryFile)
+		return "", fmt.Errorf("the dataset is on the Hugging Face Hub as %s: fetch it and say its format here", e.HubURL)
 	case e.ModelScopeURL != "":
 		return "", fmt.Errorf("the dataset is on ModelScope as %s: fetch it and say its format here", e.ModelScopeURL)
 	case e.OpenMindURL != "":

@@ -67,7 +67,7 @@ func TestRegistryLayouts(t *testing.T) {
 // nothing here are said.
 func TestRegistryWithoutFiles(t *testing.T) {
 	for want, e := range map[string]RegistryEntry{
-		"on the Hugging Face Hub: fetch hf://datasets/a/b": {HubURL: "a/b", FileName: "x.json"},
+		"on the Hugging Face Hub as a/b": {HubURL: "a/b", FileName: "x.json"},
 		"on ModelScope as a/b":                             {ModelScopeURL: "a/b"},
 		"on OpenMind as a/b":                               {OpenMindURL: "a/b"},
 		"in cloud storage as s3":                           {CloudFile: "s3"},

@@ -112,11 +112,12 @@ func (s *Shaper) Columns() []string {
 	}
 	var names []string
 	for _, column := range s.spec.columns {
-		if slices.Contains(inner, column) {
+		_, mapped := s.layout.Columns[column]
+		if slices.Contains(inner, column) || s.layout.Only && !mapped && slices.Contains(named, column) {
 			continue
 		}
 		names = append(names, s.columns[column])
-		if _, mapped := s.layout.Columns[column]; !mapped {
+		if !mapped {
 			names = append(names, aliases[column]...)
 		}
 	}
