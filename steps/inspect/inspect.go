@@ -201,7 +201,7 @@ func file(ctx context.Context, path string) (*Page, error) {
 	case strings.HasSuffix(path, ".safetensors"), isSafetensors(head):
 		err = safetensorsFile(path, p)
 	default:
-		err = rowsFile(ctx, path, head, p)
+		err = rowsFile(ctx, path, p)
 	}
 	return p, err
 }

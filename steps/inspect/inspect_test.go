@@ -97,14 +97,16 @@ func TestPreviewTokens(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Rows(dir, "", 3)
+	p, err := Rows(dir, "", Choice{First: 1, Count: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(p)
-	const want = `{"type":"tokens","rows":[{"tokens":5,"supervised":3,"documents":2,"pieces":[` +
-		`{"text":"5","supervised":false},{"text":"6 7","supervised":true},{"text":"8","supervised":false,"starts":true},{"text":"9","supervised":true}]}],` +
-		`"total":1,"lengths":{"rows":1,"tokens":5,"supervised":3,"shortest":5,"longest":5,"histogram":[{"atMost":8,"rows":1}]}}`
+	const want = `{"type":"tokens","rows":[{"row":1,"tokens":5,"supervised":3,"documents":2,"pieces":[` +
+		`{"text":"5","supervised":false,"ids":[5],"tokens":["5"]},{"text":"6 7","supervised":true,"ids":[6,7],"tokens":["6","7"]},` +
+		`{"text":"8","supervised":false,"starts":true,"ids":[8],"tokens":["8"]},{"text":"9","supervised":true,"ids":[9],"tokens":["9"]}]}],` +
+		`"total":1,"lengths":{"rows":1,"tokens":5,"supervised":3,"documents":2,"unended":0,"bos":0,"eos":0,"doubledBOS":0,"weighted":0,` +
+		`"shortest":5,"longest":5,"histogram":[{"atMost":8,"rows":1}]}}`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}

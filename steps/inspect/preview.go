@@ -2,16 +2,19 @@ package inspect
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pipe-run/pipe/steps/internal/dataset"
 	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
-// A Preview shows the first rows of records or tokens, and counts all.
+// A Preview shows some rows of records or tokens, and counts all.
 type Preview struct {
 	Type    string   `json:"type"` // "records" or "tokens"
 	Shape   string   `json:"shape,omitempty"`
@@ -19,7 +22,20 @@ type Preview struct {
 	Rows    []Row    `json:"rows,omitempty"`
 	Total   int64    `json:"total"`
 	Lengths *Lengths `json:"lengths,omitempty"` // of tokens
+
+	// Partial says that the tokens were made just now of the first records
+	// alone, since the step has not run; Notes is what it said of them.
+	Partial bool     `json:"partial,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
 }
+
+// A Choice is which rows to show: Count of them from row First on, from 1.
+type Choice struct {
+	First int64
+	Count int
+}
+
+func (c Choice) takes(row int64) bool { return row >= c.First && row < c.First+int64(c.Count) }
 
 // A Record is one record, with the fields of its shape.
 type Record struct {
@@ -30,14 +46,23 @@ type Record struct {
 	Prompt     string          `json:"prompt,omitempty"`
 	Completion string          `json:"completion,omitempty"`
 	Text       string          `json:"text,omitempty"`
+	Segments   []Segment       `json:"segments,omitempty"`
+	Desirable  *bool           `json:"desirable,omitempty"`
 	File       string          `json:"file"`
 	Number     int64           `json:"record"` // in its file, from 1
+}
+
+// A Segment is a span of text that is trained on or not.
+type Segment struct {
+	Text  string `json:"text"`
+	Train bool   `json:"train"`
 }
 
 // A Turn is one message.
 type Turn struct {
 	Role      string   `json:"role"`
 	Name      string   `json:"name,omitempty"`
+	Reasoning string   `json:"reasoning,omitempty"`
 	Content   string   `json:"content"`
 	ToolCalls string   `json:"toolCalls,omitempty"`
 	Weight    *float64 `json:"weight,omitempty"`
@@ -45,19 +70,23 @@ type Turn struct {
 
 // A Row is one row of tokens.
 type Row struct {
+	Number     int64   `json:"row"` // from 1
 	Tokens     int     `json:"tokens"`
 	Supervised int     `json:"supervised"`
 	Documents  int     `json:"documents"`
 	Pieces     []Piece `json:"pieces"`
 }
 
-// A Piece is a run of tokens that are all supervised or all not. A special
-// token is a piece of its own, as is each document's beginning.
+// A Piece is a run of tokens that are all supervised or all not, with the same
+// weight. A special token is a piece of its own, as is each document's beginning.
 type Piece struct {
-	Text       string `json:"text"`
-	Supervised bool   `json:"supervised"`
-	Special    bool   `json:"special,omitempty"`
-	Starts     bool   `json:"starts,omitempty"` // a document, in a packed row
+	Text       string   `json:"text"`
+	Supervised bool     `json:"supervised"`
+	Weight     *float32 `json:"weight,omitempty"` // in the loss; where it is not 1
+	Special    bool     `json:"special,omitempty"`
+	Starts     bool     `json:"starts,omitempty"` // a document, in a packed row
+	IDs        []int32  `json:"ids"`
+	Tokens     []string `json:"tokens"` // the text of each; a character of several tokens is the last one's
 }
 
 // Lengths count rows of tokens.
@@ -65,6 +94,13 @@ type Lengths struct {
 	Rows       int64   `json:"rows"`
 	Tokens     int64   `json:"tokens"`
 	Supervised int64   `json:"supervised"`
+	Documents  int64   `json:"documents"`
+	Unended    int64   `json:"unended"`           // documents that end supervised, in no special token: truncated answers
+	BOS        int64   `json:"bos"`               // tokens; 0 without a tokenizer, as are the next two
+	EOS        int64   `json:"eos"`               // of any stop token of the model
+	DoubledBOS int64   `json:"doubledBOS"`        // BOS right after another
+	Weighted   int64   `json:"weighted"`          // supervised tokens whose weight is not 1
+	Records    int64   `json:"records,omitempty"` // that the tokens were made of; 0: not known
 	Shortest   int     `json:"shortest"`
 	Longest    int     `json:"longest"`
 	Histogram  []Count `json:"histogram"`
@@ -77,7 +113,7 @@ type Count struct {
 	Rows   int64 `json:"rows"`
 }
 
-func (l *Lengths) add(r dataset.Row) {
+func (l *Lengths) add(r dataset.Row, tok *token.Tokenizer) {
 	n := len(r.InputIDs)
 	if l.Rows == 0 || n < l.Shortest {
 		l.Shortest = n
@@ -85,16 +121,45 @@ func (l *Lengths) add(r dataset.Row) {
 	l.Longest = max(l.Longest, n)
 	l.Rows++
 	l.Tokens += int64(n)
-	for _, label := range r.Labels {
+	for i, label := range r.Labels {
 		if label != dataset.Unsupervised {
 			l.Supervised++
+			if i < len(r.LossWeights) && r.LossWeights[i] != 1 {
+				l.Weighted++
+			}
 		}
 	}
+	l.ends(r, tok)
 	i := bits.Len(uint(max(n-1, 0)))
 	for len(l.Histogram) <= i {
 		l.Histogram = append(l.Histogram, Count{AtMost: 1 << len(l.Histogram)})
 	}
 	l.Histogram[i].Rows++
+}
+
+// ends counts the documents of a row and the tokens that begin and end them.
+func (l *Lengths) ends(r dataset.Row, tok *token.Tokenizer) {
+	for i, id := range r.InputIDs {
+		last := i+1 == len(r.InputIDs) || i+1 < len(r.PositionIDs) && r.PositionIDs[i+1] == 0
+		if tok != nil {
+			if b, ok := tok.BOS(); ok && id == b {
+				l.BOS++
+				if i > 0 && r.InputIDs[i-1] == b {
+					l.DoubledBOS++
+				}
+			}
+			if slices.Contains(tok.StopIDs(), id) {
+				l.EOS++
+			}
+		}
+		if !last {
+			continue
+		}
+		l.Documents++
+		if tok != nil && r.Labels[i] != dataset.Unsupervised && !tok.IsSpecial(id) {
+			l.Unended++
+		}
+	}
 }
 
 // trim takes off the empty counts before the first row.
@@ -107,16 +172,57 @@ func (l *Lengths) trim() {
 	}
 }
 
-// Rows previews n rows of the records or tokens in dir. model is the folder of
+// Rows previews rows of the records or tokens in dir. model is the folder of
 // the model whose tokenizer made the tokens; without one ids stand for text.
-func Rows(dir, model string, n int) (*Preview, error) {
+func Rows(dir, model string, c Choice) (*Preview, error) {
 	if _, err := os.Stat(filepath.Join(dir, "dataset_info.json")); err == nil {
-		return previewTokens(dir, model, n)
+		return previewTokens(dir, model, c)
 	}
-	return previewRecords(dir, n)
+	return previewRecords(dir, c)
 }
 
-func previewRecords(dir string, n int) (*Preview, error) {
+// Head writes the records of dir that c chooses to the folder out, as records.
+func Head(dir, out string, c Choice) error {
+	r, err := dataset.OpenRecords(dir)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := dataset.CreateRecords(out, r.Shape())
+	if err != nil {
+		return err
+	}
+	n := int64(0)
+	for rec, err := range r.All() {
+		if n++; err != nil || n >= c.First+int64(c.Count) {
+			return errors.Join(err, w.Close())
+		}
+		if c.takes(n) {
+			if err := w.Write(rec); err != nil {
+				return errors.Join(err, w.Close())
+			}
+		}
+	}
+	return w.Close()
+}
+
+// Records counts the records in dir.
+func Records(dir string) (n int64, err error) {
+	r, err := dataset.OpenRecords(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	for _, err := range r.All() {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func previewRecords(dir string, c Choice) (*Preview, error) {
 	r, err := dataset.OpenRecords(dir)
 	if err != nil {
 		return nil, err
@@ -127,7 +233,7 @@ func previewRecords(dir string, n int) (*Preview, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.Total++; p.Total <= int64(n) {
+		if p.Total++; c.takes(p.Total) {
 			p.Records = append(p.Records, record(rec))
 		}
 	}
@@ -141,6 +247,12 @@ func record(r dataset.Record) Record {
 	if r.Tools != "" {
 		out.Tools = json.RawMessage(r.Tools)
 	}
+	for _, s := range r.Segments {
+		out.Segments = append(out.Segments, Segment(s))
+	}
+	if r.Shape == dataset.Judged {
+		out.Desirable = &r.Desirable
+	}
 	out.Messages, out.Chosen, out.Rejected = turns(r.Messages), turns(r.Chosen), turns(r.Rejected)
 	return out
 }
@@ -148,12 +260,12 @@ func record(r dataset.Record) Record {
 func turns(messages []dataset.Message) []Turn {
 	var all []Turn
 	for _, m := range messages {
-		all = append(all, Turn{m.Role, m.Name, m.Content, m.ToolCalls, m.Weight})
+		all = append(all, Turn{m.Role, m.Name, m.Reasoning, m.Content, m.ToolCalls, m.Weight})
 	}
 	return all
 }
 
-func previewTokens(dir, model string, n int) (*Preview, error) {
+func previewTokens(dir, model string, c Choice) (*Preview, error) {
 	t, err := dataset.OpenTokens(dir)
 	if err != nil {
 		return nil, err
@@ -170,9 +282,10 @@ func previewTokens(dir, model string, n int) (*Preview, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Lengths.add(r)
-		if p.Total++; p.Total <= int64(n) {
+		p.Lengths.add(r, tok)
+		if p.Total++; c.takes(p.Total) {
 			p.Rows = append(p.Rows, row(r, tok))
+			p.Rows[len(p.Rows)-1].Number = p.Total
 		}
 	}
 	p.Lengths.trim()
@@ -182,15 +295,7 @@ func previewTokens(dir, model string, n int) (*Preview, error) {
 // row cuts a row into pieces.
 func row(r dataset.Row, tok *token.Tokenizer) Row {
 	out := Row{Tokens: len(r.InputIDs), Documents: 1}
-	var ids []int32
-	var now Piece
-	flush := func() {
-		if len(ids) > 0 {
-			now.Text = text(tok, ids, now.Special)
-			out.Pieces = append(out.Pieces, now)
-		}
-		ids = nil
-	}
+	spell := newSpeller(tok)
 	for i, id := range r.InputIDs {
 		next := Piece{
 			Supervised: i < len(r.Labels) && r.Labels[i] != dataset.Unsupervised,
@@ -199,33 +304,77 @@ func row(r dataset.Row, tok *token.Tokenizer) Row {
 		}
 		if next.Supervised {
 			out.Supervised++
+			if i < len(r.LossWeights) && r.LossWeights[i] != 1 {
+				next.Weight = &r.LossWeights[i]
+			}
 		}
 		if next.Starts {
 			out.Documents++
 		}
-		if next.Starts || next.Special || now.Special || next.Supervised != now.Supervised {
-			flush()
-			now = next
+		n := len(out.Pieces)
+		if n == 0 || next.Starts || next.Special || !out.Pieces[n-1].joins(next) {
+			if next.Starts || next.Special {
+				spell.flush(&out)
+			}
+			out.Pieces = append(out.Pieces, next)
+			n++
 		}
-		ids = append(ids, id)
+		p := &out.Pieces[n-1]
+		p.IDs = append(p.IDs, id)
+		p.Tokens = append(p.Tokens, spell.next(id, next.Special))
 	}
-	flush()
+	spell.flush(&out)
+	for i := range out.Pieces {
+		sep := ""
+		if tok == nil {
+			sep = " "
+		}
+		out.Pieces[i].Text = strings.Join(out.Pieces[i].Tokens, sep)
+	}
 	return out
 }
 
-// text decodes ids; special tokens are shown as the tokenizer spells them.
-func text(tok *token.Tokenizer, ids []int32, special bool) string {
-	if tok == nil {
-		s := fmt.Sprint(ids)
-		return s[1 : len(s)-1]
+// joins says whether a token continues the piece.
+func (p Piece) joins(next Piece) bool {
+	same := p.Weight == nil && next.Weight == nil || p.Weight != nil && next.Weight != nil && *p.Weight == *next.Weight
+	return !p.Special && same && p.Supervised == next.Supervised
+}
+
+// A speller tells the text of each token of a row in turn. Special tokens are
+// shown as the tokenizer spells them; without a tokenizer ids stand for text.
+type speller struct {
+	tok    *token.Tokenizer
+	stream *token.Stream
+}
+
+func newSpeller(tok *token.Tokenizer) *speller {
+	s := &speller{tok: tok}
+	if tok != nil {
+		s.stream = tok.Stream(false)
 	}
-	if special {
-		s := ""
-		for _, id := range ids {
-			piece, _ := tok.Piece(id)
-			s += piece
-		}
-		return s
+	return s
+}
+
+func (s *speller) next(id int32, special bool) string {
+	switch {
+	case s.tok == nil:
+		return strconv.Itoa(int(id))
+	case special:
+		piece, _ := s.tok.Piece(id)
+		return piece
 	}
-	return tok.Decode(ids, false)
+	return s.stream.Next(id)
+}
+
+// flush gives what a cut character left to the last token of out, and begins
+// a text anew.
+func (s *speller) flush(out *Row) {
+	if s.stream == nil {
+		return
+	}
+	if rest := s.stream.Flush(); rest != "" && len(out.Pieces) > 0 {
+		tokens := out.Pieces[len(out.Pieces)-1].Tokens
+		tokens[len(tokens)-1] += rest
+	}
+	s.stream = s.tok.Stream(false)
 }

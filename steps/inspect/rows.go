@@ -12,8 +12,8 @@ import (
 
 // rowsFile reads a file of rows to its end: how many there are, and which
 // columns with which kinds of values.
-func rowsFile(ctx context.Context, path string, head []byte, p *Page) error {
-	container, err := dataset.Detect(filepath.Base(path), head)
+func rowsFile(ctx context.Context, path string, p *Page) error {
+	container, err := dataset.Entry{Path: path, Name: filepath.Base(path)}.Detect()
 	if err != nil {
 		return nil // a file of no known format
 	}
@@ -121,7 +121,7 @@ func tokens(_ context.Context, dir string, p *Page) error {
 		if err != nil {
 			return err
 		}
-		s.add(row)
+		s.add(row, nil)
 	}
 	p.fact("packed", t.Packed())
 	p.fact("rows", s.Rows)
