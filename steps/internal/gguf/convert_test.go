@@ -264,7 +264,7 @@ func TestConvertRefuses(t *testing.T) {
 		"partial rope":    {tinyLlama().set("llama.rope.dimension_count", uint32(2)).bytes(), "rotary embeddings of 2"},
 		"yarn":            {tinyLlama().set("llama.rope.scaling.type", "yarn").bytes(), `"yarn"`},
 		"pre":             {replaced(tiny, "smollm", "smolxx"), `"smolxx"`},
-		"tokenizer model": {replaced(tiny, "gpt2", "bert"), `"bert"`},
+		"tokenizer model": {replaced(tiny, "gpt2", "rwkv"), `"rwkv"`},
 		"merge":           {replaced(tiny, "\x03\x00\x00\x00\x00\x00\x00\x00a b", "\x03\x00\x00\x00\x00\x00\x00\x00a c"), `"c", which is missing`},
 		"merge of one":    {replaced(tiny, "\x03\x00\x00\x00\x00\x00\x00\x00a b", "\x03\x00\x00\x00\x00\x00\x00\x00aab"), "not two tokens"},
 		"same token":      {replaced(tiny, "\x02\x00\x00\x00\x00\x00\x00\x00ab", "\x02\x00\x00\x00\x00\x00\x00\x00\xc3a"), "UTF-8"},

@@ -3,7 +3,10 @@ package gguf
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
+	"strings"
 )
 
 // object is a JSON object, written with sorted keys.
@@ -19,7 +22,7 @@ type tokenizerFile struct {
 	PreTokenizer  any          `json:"pre_tokenizer"`
 	PostProcessor any          `json:"post_processor"`
 	Decoder       any          `json:"decoder"`
-	Model         bpeModel     `json:"model"`
+	Model         any          `json:"model"`
 }
 
 // addedToken is a token that is cut out of the text before anything else.
@@ -49,17 +52,19 @@ type bpeModel struct {
 
 // tokenizer builds tokenizer.json.
 func (v *vocabulary) tokenizer() (*tokenizerFile, error) {
-	t := &tokenizerFile{
-		Version: "1.0", AddedTokens: v.added(), PostProcessor: v.template(),
-		Model: bpeModel{Type: "BPE", Vocab: v.tokens},
+	t := &tokenizerFile{Version: "1.0", AddedTokens: v.added(), PostProcessor: v.template()}
+	m := &bpeModel{Type: "BPE", Vocab: v.tokens}
+	switch v.model {
+	case "bert":
+		return t, v.wordPiece(t)
+	case "t5":
+		return t, v.unigram(t)
+	case "llama":
+		t.Model = m
+		return t, v.sentencePiece(t, m)
 	}
-	var err error
-	if v.model == "llama" {
-		err = v.sentencePiece(t)
-	} else {
-		err = v.byteLevel(t)
-	}
-	return t, err
+	t.Model = m
+	return t, v.byteLevel(t, m)
 }
 
 // added lists the tokens that text may not be merged into: control and unknown
@@ -121,27 +126,50 @@ func preTokenizers() map[string]preTokenizer {
 	sequence := func(first object, regex bool) object {
 		return object{"type": "Sequence", "pretokenizers": []object{first, byteLevel(regex)}}
 	}
-	split := func(numbers string) object {
-		return object{"type": "Split", "behavior": "Isolated", "invert": false, "pattern": object{
-			"Regex": `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + numbers +
-				`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`}}
+	regex := func(pattern string) object {
+		return object{"type": "Split", "behavior": "Isolated", "invert": false, "pattern": object{"Regex": pattern}}
 	}
+	split := func(numbers string) object {
+		return regex(`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + numbers +
+			`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`)
+	}
+	splits := func(patterns ...string) object {
+		var all []object
+		for _, p := range patterns {
+			all = append(all, regex(p))
+		}
+		return object{"type": "Sequence", "pretokenizers": append(all, byteLevel(false))}
+	}
+	digits := sequence(object{"type": "Digits", "individual_digits": true}, true)
+	gpt2, smollm := preTokenizer{split: byteLevel(true)}, preTokenizer{split: digits}
 	llama3 := preTokenizer{split: sequence(split(`\p{N}{1,3}`), false), ignoreMerges: true, addBOS: true}
+	qwen2 := preTokenizer{normalizer: object{"type": "NFC"}, split: sequence(split(`\p{N}`), false)}
+	const cjk, upper, lower = `[一-龥ࠀ-一가-퟿]+`, `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
+	const contraction, rest = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`, `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	words := func(after, numbers string) object {
+		return sequence(regex(`[^\r\n\p{L}\p{N}]?`+upper+`*`+lower+`+`+after+`|[^\r\n\p{L}\p{N}]?`+upper+`+`+lower+`*`+after+`|`+numbers+rest), false)
+	}
 	return map[string]preTokenizer{
-		"gpt-2":     {split: byteLevel(true)},
-		"smollm":    {split: sequence(object{"type": "Digits", "individual_digits": true}, true)},
-		"llama-bpe": llama3,
-		"llama3":    llama3,
-		"llama-v3":  llama3,
-		"qwen2":     {normalizer: object{"type": "NFC"}, split: sequence(split(`\p{N}`), false)},
+		"gpt-2": gpt2, "phi-2": gpt2, "olmo": gpt2, "mpt": gpt2, "jina-v2-en": gpt2,
+		"smollm": smollm, "starcoder": smollm, "refact": smollm, "command-r": smollm, "codeshell": smollm,
+		"llama-bpe": llama3, "llama3": llama3, "llama-v3": llama3,
+		"qwen2": qwen2, "stablelm2": {split: qwen2.split},
+		"qwen35": {normalizer: object{"type": "NFC"}, split: sequence(regex(
+			`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`), false)},
+		"deepseek-llm":   {split: splits(`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, cjk, `\p{N}`), addBOS: true},
+		"deepseek-coder": {split: splits(`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, cjk, `\p{N}`), addBOS: true},
+		"deepseek-v3": {addBOS: true, split: splits(`\p{N}{1,3}`, `[一-龥぀-ゟ゠-ヿ]+`,
+			"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"+`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`)},
+		"gpt-4o": {split: words(contraction, `\p{N}{1,3}`)},
+		"tekken": {split: words("", `\p{N}`), ignoreMerges: true, addBOS: true},
 	}
 }
 
 // byteLevel completes a tokenizer of GPT-2's kind.
-func (v *vocabulary) byteLevel(t *tokenizerFile) error {
+func (v *vocabulary) byteLevel(t *tokenizerFile, m *bpeModel) error {
 	pre, ok := preTokenizers()[v.pre]
 	if !ok {
-		return fmt.Errorf("tokenizer.ggml.pre is %q; how it splits text is known for gpt-2, llama-bpe, qwen2 and smollm only", v.pre)
+		return fmt.Errorf("tokenizer.ggml.pre is %q; how it splits text is known for %s", v.pre, strings.Join(slices.Sorted(maps.Keys(preTokenizers())), ", "))
 	}
 	if len(v.merges) == 0 {
 		return errors.New("no merges")
@@ -159,8 +187,7 @@ func (v *vocabulary) byteLevel(t *tokenizerFile) error {
 	}
 	t.Normalizer, t.PreTokenizer = pre.normalizer, pre.split
 	t.Decoder = object{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
-	t.Model.IgnoreMerges = pre.ignoreMerges
-	t.Model.Merges = v.merges
+	m.IgnoreMerges, m.Merges = pre.ignoreMerges, v.merges
 	return nil
 }
 
@@ -170,7 +197,7 @@ const space = "▁"
 // sentencePiece completes a tokenizer of Llama 2's kind, as transformers
 // converts one: characters without a token fall back to bytes, and the merges
 // are the ways to put tokens together from two others, best score first.
-func (v *vocabulary) sentencePiece(t *tokenizerFile) error {
+func (v *vocabulary) sentencePiece(t *tokenizerFile, m *bpeModel) error {
 	if v.unk == nil {
 		return errors.New("no unknown token")
 	}
@@ -184,8 +211,8 @@ func (v *vocabulary) sentencePiece(t *tokenizerFile) error {
 	}
 	t.Normalizer = object{"type": "Sequence", "normalizers": normalizers}
 	t.Decoder = object{"type": "Sequence", "decoders": decoders}
-	t.Model.Unk, t.Model.FuseUnk, t.Model.ByteFallback = v.text(v.unk), true, true
-	t.Model.Merges = v.mergesFromScores()
+	m.Unk, m.FuseUnk, m.ByteFallback = v.text(v.unk), true, true
+	m.Merges = v.mergesFromScores()
 	return nil
 }
 

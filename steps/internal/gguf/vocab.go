@@ -22,7 +22,7 @@ const (
 
 // vocabulary is what a GGUF's metadata says of the tokenizer.
 type vocabulary struct {
-	model  string // "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
+	model  string // "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), "bert" (WordPiece) or "t5" (Unigram)
 	pre    string // how gpt2 splits text before merging
 	tokens []string
 	ids    map[string]int
@@ -30,7 +30,9 @@ type vocabulary struct {
 	scores []float32 // llama only
 	merges []string  // gpt2 only
 
+	charsmap                []byte // t5 only
 	bos, eos, eot, unk, pad *int
+	cls, sep                *int
 	addBOS, addEOS          bool
 	addSpace                bool // llama: text begins with a space
 	chatTemplate            string
@@ -67,7 +69,9 @@ func (f *File) vocabulary(rows int) (*vocabulary, error) {
 	switch v.model {
 	case "gpt2":
 		v.merges, _ = f.Texts("tokenizer.ggml.merges")
-	case "llama":
+	case "bert":
+	case "llama", "t5":
+		v.charsmap, _ = f.Value("tokenizer.ggml.precompiled_charsmap").([]byte)
 		v.scores, _ = f.Floats("tokenizer.ggml.scores")
 		if len(v.scores) != len(v.tokens) {
 			return nil, fmt.Errorf("%d scores for %d tokens", len(v.scores), len(v.tokens))
@@ -76,7 +80,7 @@ func (f *File) vocabulary(rows int) (*vocabulary, error) {
 			return nil, fmt.Errorf("token %d has no number for a score", i)
 		}
 	default:
-		return nil, fmt.Errorf("tokenizer model %q cannot be converted (gpt2 and llama can)", v.model)
+		return nil, fmt.Errorf("tokenizer model %q cannot be converted (gpt2, llama, bert and t5 can)", v.model)
 	}
 	return v, nil
 }
@@ -107,7 +111,7 @@ func (v *vocabulary) readTypes(f *File) error {
 // Defaults are llama.cpp's: SentencePiece models begin a text with BOS and a space.
 func (v *vocabulary) readSpecial(f *File) error {
 	for key, to := range map[string]**int{
-		"bos": &v.bos, "eos": &v.eos, "eot": &v.eot, "unknown": &v.unk, "padding": &v.pad,
+		"bos": &v.bos, "eos": &v.eos, "eot": &v.eot, "unknown": &v.unk, "padding": &v.pad, "cls": &v.cls, "seperator": &v.sep,
 	} {
 		key = "tokenizer.ggml." + key + "_token_id"
 		if f.Value(key) == nil {
@@ -121,7 +125,7 @@ func (v *vocabulary) readSpecial(f *File) error {
 		*to = &id
 	}
 	v.addBOS = v.model == "llama" || preTokenizers()[v.pre].addBOS
-	v.addSpace = v.model == "llama"
+	v.addSpace, v.addEOS = v.model == "llama" || v.model == "t5", v.model == "t5"
 	for key, to := range map[string]*bool{
 		"tokenizer.ggml.add_bos_token": &v.addBOS, "tokenizer.ggml.add_eos_token": &v.addEOS,
 		"tokenizer.ggml.add_space_prefix": &v.addSpace,

@@ -13,7 +13,17 @@ import (
 // digest hashes what decides ids: every stage in a canonical spelling, each
 // field with its length in front so that none can run into the next.
 func digest(t *Tokenizer, file *tokenizerFile) string {
+	return hashFields(func(h hash.Hash) { fields(h, t, file) })
+}
+
+// hashFields is the SHA-256, in hex, of what write writes.
+func hashFields(write func(hash.Hash)) string {
 	h := sha256.New()
+	write(h)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func fields(h hash.Hash, t *Tokenizer, file *tokenizerFile) {
 	field(h, "pipe tokenizer 1")
 	for id, piece := range t.pieces {
 		if t.known[id] {
@@ -37,7 +47,6 @@ func digest(t *Tokenizer, file *tokenizerFile) string {
 	for _, w := range t.post {
 		field(h, fmt.Sprintf("%v %v", w.before, w.after))
 	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func field(h hash.Hash, s string) {

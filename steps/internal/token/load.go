@@ -33,11 +33,16 @@ type tokenizerFile struct {
 	Model         modelFile       `json:"model"`
 }
 
-// Load reads the tokenizer of a model directory: tokenizer.json, or the pair
-// vocab.json and merges.txt, with tokenizer_config.json,
-// special_tokens_map.json, generation_config.json and config.json beside it
-// as far as they are there. It refuses, by name, what it does not implement.
+// Load reads the tokenizer of a model directory: the first that is there of
+// tokenizer.json, the SentencePiece model or tiktoken file tokenizer.model, a
+// *.tiktoken, the pair vocab.json and merges.txt, and the one *.gguf, with
+// tokenizer_config.json, special_tokens_map.json, generation_config.json and
+// config.json beside it as far as they are there. A path to a GGUF file is read
+// as a folder that holds it. What is not supported is refused by name.
 func Load(dir string) (*Tokenizer, error) {
+	if isFile(dir) {
+		return loadGGUF(dir)
+	}
 	config, err := loadSide(dir)
 	if err != nil {
 		return nil, err
@@ -46,10 +51,15 @@ func Load(dir string) (*Tokenizer, error) {
 	err = readJSON(dir, "tokenizer.json", &file)
 	name := "tokenizer.json"
 	if errors.Is(err, fs.ErrNotExist) {
+		t, err := loadOther(dir, config)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return t, err
+		}
 		name = "vocab.json and merges.txt"
-		err = loadPair(dir, config, &file)
-	}
-	if err != nil {
+		if err = loadPair(dir, config, &file); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	t, err := build(&file, config)
@@ -57,6 +67,33 @@ func Load(dir string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return t, nil
+}
+
+// loadOther reads a tokenizer.model, a *.tiktoken or, where there is no
+// vocab.json, a *.gguf. Its error is fs.ErrNotExist where there is none.
+func loadOther(dir string, config *side) (*Tokenizer, error) {
+	t, err := loadSP(dir, config)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return t, err
+	}
+	name, data, err := findTiktoken(dir)
+	if err == nil {
+		return loadTiktoken(name, data, config)
+	}
+	if !errors.Is(err, fs.ErrNotExist) || isFile(filepath.Join(dir, "vocab.json")) {
+		return nil, err
+	}
+	path, err := findGGUF(dir)
+	if err != nil {
+		return nil, err
+	}
+	return loadGGUF(path)
+}
+
+// isFile tells whether a path is a regular file.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // build makes the tokenizer that a file describes.

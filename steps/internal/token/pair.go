@@ -14,7 +14,7 @@ import (
 func loadPair(dir string, config *side, file *tokenizerFile) error {
 	if err := readJSON(dir, "vocab.json", &file.Model.vocab); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return noTokenizer(dir)
+			return noTokenizer()
 		}
 		return err
 	}
@@ -68,12 +68,9 @@ func (file *tokenizerFile) endOfText(config *side) {
 	}
 }
 
-// noTokenizer says what a folder without a tokenizer that can be read has.
-func noTokenizer(dir string) error {
-	if _, err := readFile(dir, "tokenizer.model"); err == nil {
-		return errors.New("the model has no tokenizer.json, only the SentencePiece file tokenizer.model: save it with a fast tokenizer, which writes tokenizer.json")
-	}
-	return fmt.Errorf("the model has neither tokenizer.json nor vocab.json and merges.txt: %w", fs.ErrNotExist)
+// noTokenizer says what a folder without a tokenizer lacks.
+func noTokenizer() error {
+	return fmt.Errorf("the model has neither tokenizer.json nor tokenizer.model, *.tiktoken, vocab.json and merges.txt or *.gguf: %w", fs.ErrNotExist)
 }
 
 // readMergeLines reads merges.txt: a pair a line, after a line with a version.
