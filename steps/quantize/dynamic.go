@@ -81,7 +81,7 @@ func (s *dynamicSummary) spend() {
 
 // calibrate runs the model as it was on the first tokens of the calibration input.
 func (q *quantizer) calibrate(ctx context.Context, c *calibration, s *dynamicSummary) error {
-	rows, err := dataset.OpenTokens(q.t.In["calibration"])
+	rows, err := dataset.MapTokens(q.t.In["calibration"])
 	if err != nil {
 		return fmt.Errorf("reading the calibration tokens: %w", err)
 	}

@@ -151,7 +151,7 @@ func originOf(t *pipeline.Task, tok kin.Tokenizer, params *Params) (provenance, 
 
 // openRows reads and checks a tokens input: see scan.
 func openRows(ctx context.Context, cfg decoder.Config, dir, name string, pairs decoder.Preference) (*rowSet, func() error, error) {
-	tokens, err := dataset.OpenTokens(dir)
+	tokens, err := dataset.MapTokens(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
@@ -23,6 +24,8 @@ import (
 // where the batches are. It may be used from several goroutines at once.
 type Tokens struct {
 	shards  []source
+	maps    [][]byte     // of the shards; nil, or nil for a shard, where they are read
+	touched atomic.Int64 // bytes of maps that rows were taken from since they were let go
 	options TokenOptions
 	batches []tokenBatch
 	rows    int
@@ -215,7 +218,8 @@ func (t *Tokens) Packed() bool { return t.options.Packed }
 // Weighted reports whether rows have LossWeights.
 func (t *Tokens) Weighted() bool { return t.options.Weighted }
 
-// Row reads row i, counted from 0, into memory of its own.
+// Row returns row i, counted from 0: in memory of its own or, of mapped tokens,
+// partly in the map, which is not to be written to and ends with Close.
 func (t *Tokens) Row(i int) (Row, error) {
 	if i < 0 || i >= t.rows {
 		return Row{}, fmt.Errorf("row %d of %d", i, t.rows)
@@ -243,9 +247,10 @@ func (t *Tokens) All() iter.Seq2[Row, error] {
 	}
 }
 
-// Close releases the files. Rows already returned stay valid.
+// Close releases the files. Rows already returned stay valid unless they are
+// mapped.
 func (t *Tokens) Close() error {
-	var errs []error
+	errs := []error{t.unmap()}
 	for _, file := range t.shards {
 		errs = append(errs, file.Close())
 	}
@@ -255,7 +260,7 @@ func (t *Tokens) Close() error {
 func (t *Tokens) read(batch *tokenBatch, i int) (Row, error) {
 	var row Row
 	for _, c := range batch.columns {
-		values, err := c.read(t.shards[batch.shard], i)
+		values, err := t.list(batch.shard, &c, i)
 		if err != nil {
 			return row, fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -278,10 +283,10 @@ func (t *Tokens) read(batch *tokenBatch, i int) (Row, error) {
 	return row, nil
 }
 
-// read returns the bytes of list i.
-func (c *listColumn) read(file io.ReaderAt, i int) ([]byte, error) {
-	var pair [8]byte
-	if _, err := file.ReadAt(pair[:], c.offsets.offset+4*int64(i)); err != nil {
+// list returns the bytes of list i of a column: in memory of their own, or mapped.
+func (t *Tokens) list(shard int, c *listColumn, i int) ([]byte, error) {
+	pair, err := t.bytes(shard, c.offsets.offset+4*int64(i), 8)
+	if err != nil {
 		return nil, err
 	}
 	start := int64(int32(binary.LittleEndian.Uint32(pair[:4])))
@@ -289,15 +294,31 @@ func (c *listColumn) read(file io.ReaderAt, i int) ([]byte, error) {
 	if start < 0 || end < start || end-start > maxRowTokens || end*int64(c.width) > c.values.length {
 		return nil, fmt.Errorf("offsets %d to %d do not fit %d bytes of values", start, end, c.values.length)
 	}
-	values := make([]byte, (end-start)*int64(c.width))
-	if _, err := file.ReadAt(values, c.values.offset+start*int64(c.width)); err != nil && len(values) > 0 {
+	return t.bytes(shard, c.values.offset+start*int64(c.width), (end-start)*int64(c.width))
+}
+
+// bytes returns n bytes of a shard.
+func (t *Tokens) bytes(shard int, at, n int64) ([]byte, error) {
+	if mapped := t.mapped(shard); mapped != nil {
+		if at < 0 || n < 0 || at > int64(len(mapped))-n {
+			return nil, io.ErrUnexpectedEOF
+		}
+		t.touch(n)
+		return mapped[at : at+n : at+n], nil
+	}
+	b := make([]byte, n)
+	if _, err := t.shards[shard].ReadAt(b, at); err != nil && n > 0 {
 		return nil, err
 	}
-	return values, nil
+	return b, nil
 }
 
 // decodeInts converts little-endian integers of a width to T, which must hold them.
+// Where b has them as memory has, it is used as it is.
 func decodeInts[T int8 | int32 | int64](b []byte, width int) ([]T, error) {
+	if out, ok := inPlace[T](b, width); ok {
+		return out, nil
+	}
 	out := make([]T, len(b)/width)
 	for i := range out {
 		var v int64
@@ -316,8 +337,11 @@ func decodeInts[T int8 | int32 | int64](b []byte, width int) ([]T, error) {
 	return out, nil
 }
 
-// decodeFloats converts little-endian float32.
+// decodeFloats converts little-endian float32, like decodeInts.
 func decodeFloats(b []byte) []float32 {
+	if out, ok := inPlace[float32](b, 4); ok {
+		return out
+	}
 	out := make([]float32, len(b)/4)
 	for i := range out {
 		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -81,6 +83,55 @@ func TestTokensComeBack(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestMappedTokens: mapped rows are those that are read, also once the pages were
+// let go, and from several goroutines.
+func TestMappedTokens(t *testing.T) {
+	want := someRows(3*batchRows+5, true)
+	dir := writeTokens(t, want, true, 1)
+	tokens, err := MapTokens(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for g := range 3 {
+		wg.Go(func() {
+			for i := range want {
+				if i%100 == g {
+					tokens.touch(mapWindow + 1)
+				}
+				got, err := tokens.Row(i)
+				if err != nil || !slices.Equal(got.InputIDs, want[i].InputIDs) || !slices.Equal(got.AttentionMask, want[i].AttentionMask) ||
+					!slices.Equal(got.Labels, want[i].Labels) || !slices.Equal(got.PositionIDs, want[i].PositionIDs) {
+					t.Errorf("row %d = %+v, %v, want %+v", i, got, err, want[i])
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := tokens.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMappedTokensOfACutFile: what a file does not have is an error, not a crash.
+func TestMappedTokensOfACutFile(t *testing.T) {
+	dir := writeTokens(t, someRows(9, false), false, shardBytes)
+	tokens, err := MapTokens(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tokens.Close()
+	for i := range tokens.batches {
+		for c := range tokens.batches[i].columns {
+			tokens.batches[i].columns[c].offsets.offset += 1 << 40
+		}
+	}
+	if _, err := tokens.Row(0); err == nil {
+		t.Error("no error")
 	}
 }
 
