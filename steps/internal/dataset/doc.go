@@ -4,7 +4,9 @@
 // Three forms of data meet here:
 //
 //   - Rows: what stands in a file of the user's (JSON, JSONL, CSV, TSV, Parquet,
-//     Arrow, plain text), read one at a time with Open.
+//     Arrow, Excel, plain text), read one at a time with Open. What a file is
+//     packed in is taken off by package pack, text is decoded by charset, and
+//     split into blocks that are parsed at once, their rows staying in order.
 //   - Records: rows of one declared shape, the artifact "records", made from rows
 //     with a Shaper, written with CreateRecords and read with OpenRecords.
 //   - Tokens: rows of ids, masks and labels, the artifact "tokens", a directory
