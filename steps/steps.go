@@ -3,11 +3,13 @@ package steps
 
 import (
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/clean"
 	"github.com/pipe-run/pipe/steps/convert"
 	"github.com/pipe-run/pipe/steps/evaluate"
 	"github.com/pipe-run/pipe/steps/exec"
 	"github.com/pipe-run/pipe/steps/fetch"
 	"github.com/pipe-run/pipe/steps/merge"
+	"github.com/pipe-run/pipe/steps/mix"
 	"github.com/pipe-run/pipe/steps/quantize"
 	"github.com/pipe-run/pipe/steps/tokenize"
 	"github.com/pipe-run/pipe/steps/train"
@@ -18,6 +20,8 @@ func All() pipeline.Kinds {
 	return pipeline.NewKinds(
 		fetch.Kind,
 		convert.Kind,
+		clean.Kind,
+		mix.Kind,
 		quantize.Kind,
 		tokenize.Kind,
 		train.Kind,
