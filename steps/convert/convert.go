@@ -117,7 +117,7 @@ func report(t *pipeline.Task, in *input, parts *parts) {
 	}
 	t.Log.Info("rows converted", attrs...)
 	for _, left := range in.left {
-		t.Log.Warn(fmt.Sprintf("left out: %d rows, since %s; the first is record %d of %s", left.rows, left.first.What, left.first.Record, left.first.File))
+		t.Log.Warn(fmt.Sprintf("left out: %s, since %s; the first is record %d of %s", rowCount(left.rows), left.first.What, left.first.Record, left.first.File))
 	}
 	for _, bad := range in.bad {
 		t.Log.Warn("skipped: " + bad.Error())
@@ -125,4 +125,11 @@ func report(t *pipeline.Task, in *input, parts *parts) {
 	if more := in.skipped - int64(len(in.bad)); more > 0 {
 		t.Log.Warn(fmt.Sprintf("skipped: %d more", more))
 	}
+}
+
+func rowCount(n int64) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", n)
 }

@@ -32,6 +32,7 @@ type input struct {
 	skipped int64
 	bad     []*dataset.RowError // the first of the skipped ones
 	left    []left              // by reason, in order of appearance
+	held    bool                // a bad row's value: one is enough to tell what it looks like
 }
 
 // left counts rows that are well and left out for one reason.
@@ -108,6 +109,10 @@ func (in *input) reject(err error) error {
 		return nil
 	}
 	in.skipped++
+	if in.held {
+		bad.Value = nil
+	}
+	in.held = in.held || bad.Value != nil
 	if len(in.bad) < maxBad {
 		in.bad = append(in.bad, bad)
 	}
@@ -125,6 +130,7 @@ func (in *input) leave(row *dataset.RowError) {
 			return
 		}
 	}
+	row.Value = nil
 	in.left = append(in.left, left{row, 1})
 }
 

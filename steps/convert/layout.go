@@ -21,6 +21,9 @@ const (
 	registryFormat = "llama-factory"
 )
 
+// maxSample bounds the memory that the first rows take, and one row.
+const maxSample = 32 << 20
+
 // A plan is which files are read, and how.
 type plan struct {
 	files  []source
@@ -91,6 +94,7 @@ func fieldError(err error) error {
 // sample reads the first rows of the files. Those that cannot be read are said
 // when all are.
 func (pl *plan) sample(p Params, t *pipeline.Task) (sample []dataset.Raw) {
+	size := 0
 	for _, file := range pl.files {
 		if file.container == dataset.PlainText && p.Format != autoFormat {
 			continue // one column, and perhaps one row
@@ -99,7 +103,7 @@ func (pl *plan) sample(p Params, t *pipeline.Task) (sample []dataset.Raw) {
 		if err != nil {
 			continue
 		}
-		for len(sample) < dataset.SampleRows {
+		for len(sample) < dataset.SampleRows && size < maxSample {
 			raw, err := rows.Next()
 			var bad *dataset.RowError
 			if err == io.EOF || errors.As(err, &bad) && bad.Final {
@@ -107,10 +111,11 @@ func (pl *plan) sample(p Params, t *pipeline.Task) (sample []dataset.Raw) {
 			}
 			if err == nil {
 				sample = append(sample, raw)
+				size += raw.Value.Size()
 			}
 		}
 		rows.Close()
-		if len(sample) > 0 && p.Format != autoFormat || len(sample) == dataset.SampleRows {
+		if len(sample) > 0 && p.Format != autoFormat || len(sample) == dataset.SampleRows || size >= maxSample {
 			break
 		}
 	}

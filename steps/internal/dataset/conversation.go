@@ -449,6 +449,7 @@ func member(v Value, at, name string) (string, *badField) {
 // learnt from.
 func checkConversation(messages []Message, name string) *badField {
 	learnt := false
+	ids := map[string]bool{} // of the calls so far; "" for one without an id
 	for i, m := range messages {
 		if m.Role == "system" && i > 0 {
 			return wrong(name, "a system message stands at place %d; it can only be the first", i)
@@ -456,7 +457,10 @@ func checkConversation(messages []Message, name string) *badField {
 		if m.Role == "assistant" {
 			learnt = learnt || strings.TrimSpace(m.Content) != "" || m.ToolCalls != ""
 		}
-		if m.ToolCallID != "" && !called(messages[:i], m.ToolCallID) {
+		if m.ToolCalls != "" {
+			callIDs(m.ToolCalls, ids)
+		}
+		if m.ToolCallID != "" && !ids[m.ToolCallID] && !ids[""] {
 			return wrong(name, "a tool answers the call %s, which no message before it makes", snippet(m.ToolCallID))
 		}
 	}
@@ -466,22 +470,14 @@ func checkConversation(messages []Message, name string) *badField {
 	return nil
 }
 
-// called tells whether one of messages calls a tool by that id. Calls without
-// ids may be meant.
-func called(messages []Message, id string) bool {
-	for _, m := range messages {
-		if m.ToolCalls == "" {
-			continue
-		}
-		calls, err := ParseJSON([]byte(m.ToolCalls))
-		if err != nil {
-			return false
-		}
-		for _, call := range calls.Items {
-			if v, ok := call.Get("id"); !ok || v.Text == id {
-				return true
-			}
-		}
+// callIDs notes the ids of calls that toolCalls wrote.
+func callIDs(calls string, ids map[string]bool) {
+	list, err := ParseJSON([]byte(calls))
+	if err != nil {
+		return
 	}
-	return false
+	for _, call := range list.Items {
+		id, _ := call.Get("id")
+		ids[id.Text] = true
+	}
 }

@@ -211,3 +211,84 @@ func TestKnownOddities(t *testing.T) {
 		}
 	}
 }
+
+// FuzzShape reads any row as every format: no panic, and every record can be
+// written.
+func FuzzShape(f *testing.F) {
+	for _, seed := range []string{
+		`{"conversations":[{"from":"human","value":"h"},{"from":"function_call","value":"{\"name\":\"f\"}"}],"tools":"[{}]"}`,
+		`{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}],"label":true,"chosen":[],"rejected":{}}`,
+		`{"chat":{"turn_1":{"Human":"<|Human|>:","Commands":"f(\"a\"), g(","MOSS":"x"}},"contents":[{"parts":[{"functionCall":{}}]}]}`,
+		`{"paragraphs":[{"context":"c","qas":[{}]},7],"context":["a"],"targets":["b","c"],"question":"q","answers":{"text":[]}}`,
+		`[{"context":"q","target":"a"},{}]`, `{"segments":[{"text":"","label":1}],"prompt":"p","completions":["a"],"labels":["+"]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		row, err := ParseJSON(data)
+		if err != nil {
+			return
+		}
+		for _, format := range Formats() {
+			if format == TemplateFormat {
+				continue
+			}
+			s, err := NewShaper(format, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Settle(row)
+			records, refused := s.Records("f", Raw{Value: row, Record: 1}, nil)
+			for _, r := range records {
+				if err := r.check(s.Shape()); err != nil {
+					t.Fatalf("%s: %v", format, err)
+				}
+			}
+			if len(records)+len(refused) == 0 {
+				t.Fatalf("%s: a row of no record and no reason", format)
+			}
+			Nearest(row, Layout{Format: format})
+		}
+	})
+}
+
+// TestTortureRows: rows made to take time or memory are refused, soon.
+func TestTortureRows(t *testing.T) {
+	many := strings.Repeat(`{"question":"q","answers":[{"text":"a"}]},`, 2000)
+	article := `{"context":"` + strings.Repeat("c", 1<<20) + `","qas":[` + strings.TrimSuffix(many, ",") + `]}`
+	calls := strings.Repeat(`{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f"}}]},{"role":"tool","tool_call_id":"c","content":""},`, 20000)
+	var turns strings.Builder
+	for i := range 40000 {
+		fmt.Fprintf(&turns, `"turn_%d":{"Human":"h","MOSS":"m"},`, i+1)
+	}
+	for _, c := range []struct {
+		format Format
+		row    string
+		want   string
+	}{
+		{SQuADFormat, article, "its records hold more than 256 MiB"},
+		{MessagesFormat, `{"messages":[` + calls + `{"role":"assistant","content":"x"}]}`, ""},
+		{MOSSFormat, `{"chat":{` + strings.TrimSuffix(turns.String(), ",") + `}}`, ""},
+	} {
+		s, err := NewShaper(c.format, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refused := s.Records("f", Raw{Value: parseRows(t, c.row)[0], Record: 1}, nil)
+		if c.want == "" && len(refused) > 0 || c.want != "" && (len(refused) != 1 || !strings.Contains(refused[0].Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.format, refused, c.want)
+		}
+	}
+	template, err := ParseRowTemplate(TemplateSpec{Text: strings.Repeat("{{a}}", 300)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Layout{Format: TemplateFormat, Template: template}.Shaper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := Value{Kind: Object, Fields: []Field{{"a", stringValue(strings.Repeat("a", 1<<20))}}}
+	if _, err := s.Record("f", Raw{Value: row}); err == nil || !strings.Contains(err.Error(), "more than 256 MiB") {
+		t.Errorf("%.200v", err)
+	}
+}

@@ -26,10 +26,14 @@ func (s *Shaper) moss(r *Record, row Value) *badField {
 	if chat.Kind != Object || len(chat.Fields) == 0 {
 		return wanted(name, "an object of turn_1, turn_2, …", chat)
 	}
+	turns := map[string]Value{}
+	for _, f := range chat.Fields {
+		turns[f.Name] = f.Value
+	}
 	for n := 1; n <= len(chat.Fields); n++ {
 		key := fmt.Sprintf("turn_%d", n)
 		at := name + "." + key
-		turn, ok := chat.Get(key)
+		turn, ok := turns[key]
 		if !ok {
 			return wrong(at, "is missing, of %d turns", len(chat.Fields))
 		}

@@ -68,11 +68,11 @@ func TestRegistryLayouts(t *testing.T) {
 func TestRegistryWithoutFiles(t *testing.T) {
 	for want, e := range map[string]RegistryEntry{
 		"on the Hugging Face Hub as a/b": {HubURL: "a/b", FileName: "x.json"},
-		"on ModelScope as a/b":                             {ModelScopeURL: "a/b"},
-		"on OpenMind as a/b":                               {OpenMindURL: "a/b"},
-		"in cloud storage as s3":                           {CloudFile: "s3"},
-		"loaded by a program (dir)":                        {ScriptURL: "dir", FileName: "x.json"},
-		"names no file":                                    {},
+		"on ModelScope as a/b":           {ModelScopeURL: "a/b"},
+		"on OpenMind as a/b":             {OpenMindURL: "a/b"},
+		"in cloud storage as s3":         {CloudFile: "s3"},
+		"loaded by a program (dir)":      {ScriptURL: "dir", FileName: "x.json"},
+		"names no file":                  {},
 	} {
 		if _, err := e.Local(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", e, err, want)

@@ -127,9 +127,16 @@ func (s *Shaper) Columns() []string {
 // Records appends the records of a row of the named file, most often one. What of
 // the row made none is in refused, each a *RowError.
 func (s *Shaper) Records(file string, raw Raw, records []Record) (all []Record, refused []error) {
-	for _, part := range s.parts(raw.Value) {
+	parts, size := s.parts(raw.Value), 0
+	if len(parts) > maxParts {
+		return records, []error{&RowError{File: file, Record: raw.Record, Line: raw.Line, What: fmt.Sprintf("holds %d records; at most %d are supported", len(parts), maxParts)}}
+	}
+	for _, part := range parts {
 		record := Record{Shape: s.shape, Origin: Origin{File: file, Record: raw.Record}}
 		bad := s.fill(&record, part.value)
+		if size += record.size(); size > maxRecordBytes {
+			bad = wrong("", "its records hold more than %d MiB", maxRecordBytes>>20)
+		}
 		if bad == nil {
 			s.placeReasoning(&record)
 			records = append(records, record)
@@ -139,6 +146,9 @@ func (s *Shaper) Records(file string, raw Raw, records []Record) (all []Record, 
 			File: file, Record: raw.Record, Line: raw.Line, Field: strings.TrimSuffix(part.at+bad.field, "."),
 			What: bad.what, Left: bad.left, Value: &raw.Value,
 		})
+		if size > maxRecordBytes {
+			break
+		}
 	}
 	return records, refused
 }
@@ -154,6 +164,9 @@ func (s *Shaper) Record(file string, raw Raw) (Record, error) {
 	}
 	return records[0], nil
 }
+
+// maxParts bounds the records of one row.
+const maxParts = 1 << 20
 
 // part is what one record is made of, and the beginning of its fields' paths.
 type part struct {

@@ -177,6 +177,9 @@ func (s *Shaper) templated(r *Record, row Value) *badField {
 			if bad != nil {
 				return bad
 			}
+			if b.Len()+len(value) > maxRecordBytes {
+				return wrong(text.field, "becomes more than %d MiB for this row", maxRecordBytes>>20)
+			}
 			b.WriteString(value)
 		}
 		texts = append(texts, b.String())

@@ -51,6 +51,18 @@ func (v Value) Get(name string) (Value, bool) {
 	return Value{}, false
 }
 
+// Size estimates the bytes of memory that v takes.
+func (v Value) Size() int {
+	n := 96 + len(v.Text)
+	for _, item := range v.Items {
+		n += item.Size()
+	}
+	for _, f := range v.Fields {
+		n += len(f.Name) + 16 + f.Value.Size()
+	}
+	return n
+}
+
 // JSON returns v as compact JSON, binary data in base64. Only what JSON demands
 // is escaped, so that equal values have equal text.
 func (v Value) JSON() string {
