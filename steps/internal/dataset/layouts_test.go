@@ -255,7 +255,7 @@ func FuzzShape(f *testing.F) {
 // TestTortureRows: rows made to take time or memory are refused, soon.
 func TestTortureRows(t *testing.T) {
 	many := strings.Repeat(`{"question":"q","answers":[{"text":"a"}]},`, 2000)
-	article := `{"context":"` + strings.Repeat("c", 1<<20) + `","qas":[` + strings.TrimSuffix(many, ",") + `]}`
+	article := `{"context":"` + strings.Repeat("c", 1<<16) + `","qas":[` + strings.TrimSuffix(many, ",") + `]}`
 	calls := strings.Repeat(`{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f"}}]},{"role":"tool","tool_call_id":"c","content":""},`, 20000)
 	var turns strings.Builder
 	for i := range 40000 {
@@ -266,13 +266,16 @@ func TestTortureRows(t *testing.T) {
 		row    string
 		want   string
 	}{
-		{SQuADFormat, article, "its records hold more than 256 MiB"},
+		{SQuADFormat, article, "its records hold more than 8 MiB"},
 		{MessagesFormat, `{"messages":[` + calls + `{"role":"assistant","content":"x"}]}`, ""},
 		{MOSSFormat, `{"chat":{` + strings.TrimSuffix(turns.String(), ",") + `}}`, ""},
 	} {
 		s, err := NewShaper(c.format, nil)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if s.limit = 8 << 20; c.format == SQuADFormat && len(c.row) > s.limit {
+			t.Fatal("the row alone is beyond the limit")
 		}
 		_, refused := s.Records("f", Raw{Value: parseRows(t, c.row)[0], Record: 1}, nil)
 		if c.want == "" && len(refused) > 0 || c.want != "" && (len(refused) != 1 || !strings.Contains(refused[0].Error(), c.want)) {
@@ -287,8 +290,9 @@ func TestTortureRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := Value{Kind: Object, Fields: []Field{{"a", stringValue(strings.Repeat("a", 1<<20))}}}
-	if _, err := s.Record("f", Raw{Value: row}); err == nil || !strings.Contains(err.Error(), "more than 256 MiB") {
+	row := Value{Kind: Object, Fields: []Field{{"a", stringValue(strings.Repeat("a", 1<<16))}}}
+	s.limit = 8 << 20
+	if _, err := s.Record("f", Raw{Value: row}); err == nil || !strings.Contains(err.Error(), "more than 8 MiB") {
 		t.Errorf("%.200v", err)
 	}
 }

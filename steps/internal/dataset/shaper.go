@@ -42,6 +42,7 @@ type Shaper struct {
 	spec    spec
 	shape   Shape
 	columns map[string]string // the format's name of a column → the file's
+	limit   int               // bytes that the records of one row may hold
 }
 
 // NewShaper returns the Shaper of a format with no options but its columns.
@@ -55,7 +56,7 @@ func (l Layout) Shaper() (*Shaper, error) {
 	if !ok {
 		return nil, fmt.Errorf("unknown format %q", l.Format)
 	}
-	s := &Shaper{layout: l, spec: known, shape: known.shape, columns: map[string]string{}}
+	s := &Shaper{layout: l, spec: known, shape: known.shape, columns: map[string]string{}, limit: maxRecordBytes}
 	for _, name := range known.columns {
 		s.columns[name] = name
 	}
@@ -134,8 +135,8 @@ func (s *Shaper) Records(file string, raw Raw, records []Record) (all []Record, 
 	for _, part := range parts {
 		record := Record{Shape: s.shape, Origin: Origin{File: file, Record: raw.Record}}
 		bad := s.fill(&record, part.value)
-		if size += record.size(); size > maxRecordBytes {
-			bad = wrong("", "its records hold more than %d MiB", maxRecordBytes>>20)
+		if size += record.size(); size > s.limit {
+			bad = wrong("", "its records hold more than %d MiB", s.limit>>20)
 		}
 		if bad == nil {
 			s.placeReasoning(&record)
@@ -146,7 +147,7 @@ func (s *Shaper) Records(file string, raw Raw, records []Record) (all []Record, 
 			File: file, Record: raw.Record, Line: raw.Line, Field: strings.TrimSuffix(part.at+bad.field, "."),
 			What: bad.what, Left: bad.left, Value: &raw.Value,
 		})
-		if size > maxRecordBytes {
+		if size > s.limit {
 			break
 		}
 	}

@@ -177,8 +177,8 @@ func (s *Shaper) templated(r *Record, row Value) *badField {
 			if bad != nil {
 				return bad
 			}
-			if b.Len()+len(value) > maxRecordBytes {
-				return wrong(text.field, "becomes more than %d MiB for this row", maxRecordBytes>>20)
+			if b.Len()+len(value) > s.limit {
+				return wrong(text.field, "becomes more than %d MiB for this row", s.limit>>20)
 			}
 			b.WriteString(value)
 		}
