@@ -32,10 +32,9 @@ const (
 // trim_blocks, lstrip_blocks, loop controls, raise_exception, a tojson that
 // keeps characters. What is random, reads files or tells the time is absent.
 //
-// It is not all of Jinja. Known to differ: an undefined value or None prints as
-// nothing, % of a negative number has Go's sign, a number times a string is 0,
-// and a string indexed by a number gives a byte (slices give characters). A
-// method of an expression in parentheses is an error.
+// It is not all of Jinja: calls with *arguments, dict(), the filters format, xmlattr
+// and others of web pages, and includes are refused. strftime_now is not defined,
+// since tokens would depend on when they were made. An undefined value "is none".
 type engine struct {
 	template *exec.Template
 }
@@ -134,7 +133,7 @@ func (l loader) Inherit(string) (loaders.Loader, error) { return l, nil }
 // environment offers the functions, filters, tests and statements of Jinja that
 // are a function of their arguments alone.
 func environment() *exec.Environment {
-	filters := exec.NewFilterSet(map[string]exec.FilterFunction{"tojson": toJSON, "items": filterItems})
+	filters := exec.NewFilterSet(ownFilters())
 	for _, name := range filterNames() {
 		if f, ok := builtins.Filters.Get(name); ok {
 			_ = filters.Register(name, listFilter(f)) // fails only for a name given twice
@@ -146,23 +145,24 @@ func environment() *exec.Environment {
 			_ = statements.Register(name, s)
 		}
 	}
-	globals := map[string]any{"raise_exception": raise}
+	globals := operators()
+	globals["raise_exception"] = raise
 	for _, name := range strings.Fields("namespace cycler joiner") {
 		if f, ok := builtins.GlobalFunctions.Get(name); ok {
 			globals[name] = f
 		}
 	}
 	return &exec.Environment{
-		Context: exec.NewContext(globals), Filters: filters, Tests: builtins.Tests,
+		Context: exec.NewContext(globals), Filters: filters, Tests: tests(),
 		ControlStructures: statements, Methods: methods(),
 	}
 }
 
 // filterNames are the filters of gonja that are kept: not random, not HTML.
 func filterNames() []string {
-	return strings.Fields(`abs attr batch capitalize center count d default dictsort first float format groupby
-		indent int join last length list lower map max min reject rejectattr replace reverse round safe
-		select selectattr slice sort string sum title trim truncate unique upper wordcount`)
+	return strings.Fields(`abs attr batch capitalize center count first float groupby
+		indent int join last length list lower map max min reject rejectattr replace round safe
+		select selectattr slice sort title trim truncate unique upper wordcount`)
 }
 
 // raisedMark stands before the message of raise_exception in what the engine

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/nikolalohinski/gonja/v2/exec"
 )
@@ -17,15 +20,26 @@ func toJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value
 	if in.IsError() {
 		return in
 	}
-	w := jsonWriter{indent: -1}
+	w := jsonWriter{indent: -1, item: ", ", key: ": "}
+	separated := false
 	for name, value := range params.KwArgs {
 		switch {
-		case name == "indent" && value.IsNil(), name == "ensure_ascii" && !value.IsTrue(), name == "sort_keys" && !value.IsTrue():
+		case name == "indent" && value.IsNil(), name == "separators" && value.IsNil():
+		case name == "ensure_ascii":
+			w.ascii = value.IsTrue()
+		case name == "sort_keys":
+			w.sorted = value.IsTrue()
+		case name == "separators" && value.IsList() && value.Len() == 2:
+			w.item, w.key = value.Index(0).String(), value.Index(1).String()
+			separated = true
 		case name == "indent" && value.IsInteger() && value.Integer() >= 0 && value.Integer() <= 16:
 			w.indent = value.Integer()
 		default:
 			return exec.AsValue(fmt.Errorf("tojson: %s=%s is not supported", name, value.String()))
 		}
+	}
+	if w.indent >= 0 && !separated {
+		w.item = ","
 	}
 	if err := w.value(in, 0); err != nil {
 		return exec.AsValue(fmt.Errorf("tojson: %w", err))
@@ -36,7 +50,11 @@ func toJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value
 // jsonWriter writes values as Python does.
 type jsonWriter struct {
 	out    strings.Builder
-	indent int // spaces of a level; -1: all on one line
+	indent int    // spaces of a level; -1: all on one line
+	item   string // between elements
+	key    string // between a key and its value
+	ascii  bool   // other characters are escaped
+	sorted bool   // by key
 }
 
 func (w *jsonWriter) value(v *exec.Value, depth int) error {
@@ -67,10 +85,15 @@ func (w *jsonWriter) value(v *exec.Value, depth int) error {
 
 func (w *jsonWriter) dict(v *exec.Value, depth int) error {
 	pairs := dictItems(v)
+	if w.sorted {
+		slices.SortStableFunc(pairs, func(a, b any) int {
+			return strings.Compare(exec.AsValue(a.(list)[0]).String(), exec.AsValue(b.(list)[0]).String())
+		})
+	}
 	return w.items("{}", len(pairs), depth, func(i int) error {
 		pair := pairs[i].(list)
 		w.quote(exec.AsValue(pair[0]).String())
-		w.out.WriteString(": ")
+		w.out.WriteString(w.key)
 		return w.value(exec.AsValue(pair[1]), depth+1)
 	})
 }
@@ -79,11 +102,8 @@ func (w *jsonWriter) dict(v *exec.Value, depth int) error {
 func (w *jsonWriter) items(brackets string, n, depth int, element func(int) error) error {
 	w.out.WriteByte(brackets[0])
 	for i := range n {
-		switch {
-		case w.indent >= 0 && i > 0:
-			w.out.WriteByte(',')
-		case i > 0:
-			w.out.WriteString(", ")
+		if i > 0 {
+			w.out.WriteString(w.item)
 		}
 		w.line(depth + 1)
 		if err := element(i); err != nil {
@@ -115,6 +135,10 @@ func (w *jsonWriter) quote(s string) {
 			w.out.WriteByte(`"\nrtbf`[at])
 		} else if c < ' ' {
 			fmt.Fprintf(&w.out, `\u%04x`, c)
+		} else if w.ascii && c >= utf8.RuneSelf {
+			for _, u := range utf16.AppendRune(nil, c) {
+				fmt.Fprintf(&w.out, `\u%04x`, u)
+			}
 		} else {
 			w.out.WriteRune(c)
 		}

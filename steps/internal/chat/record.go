@@ -60,7 +60,7 @@ func (t *Template) variables(messages []Message, tools string) (map[string]any, 
 		}
 		all[i] = dict
 	}
-	vars := map[string]any{"messages": all, "tools": nil, "documents": nil}
+	vars := map[string]any{"messages": all, "tools": pyNone(), "documents": pyNone()}
 	if tools != "" {
 		v, err := readJSON(tools)
 		if err != nil {
@@ -141,6 +141,8 @@ func readValue(d *json.Decoder, depth int) (any, error) {
 			return readList(d, depth)
 		}
 		return readObject(d, depth)
+	case nil:
+		return pyNone(), nil
 	}
 	return t, nil
 }
@@ -170,6 +172,10 @@ func readObject(d *json.Decoder, depth int) (any, error) {
 			return nil, err
 		}
 		dict.Pairs = append(dict.Pairs, &exec.Pair{Key: exec.AsValue(key), Value: exec.AsValue(v)})
+	}
+	if len(dict.Pairs) == 0 { // the engine takes an empty Dict for true
+		_, err := d.Token()
+		return map[string]any{}, err
 	}
 	_, err := d.Token()
 	return dict, err

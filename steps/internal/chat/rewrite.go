@@ -15,6 +15,8 @@ import (
 // lstrip_blocks: white space is settled here and the engine strips none,
 // conditional expressions become (((c) and [a]) or [b])[0], which evaluates the
 // same operands, and strings are written with escapes that both languages share.
+// Arithmetic and what an output prints become calls of our own functions
+// (operators.go), since the engine adds and prints what Python would refuse.
 
 // rewrite returns the respelled source. What it cannot make out it leaves for
 // the engine to complain about.
@@ -31,7 +33,12 @@ func rewrite(source string) string {
 		data := source[:at]
 		t := readTag(source[at:])
 		source = source[at+t.size:]
-		out.WriteString(t.before(data, lineStart))
+		data = t.before(data, lineStart)
+		if open := strings.TrimRight(data, "{"); open != data { // would make a tag of the next
+			out.WriteString(open + `{{ ` + quote(data[len(open):]) + ` }}`)
+		} else {
+			out.WriteString(data)
+		}
 		if t.raw() {
 			var text string
 			text, source, t = readRaw(t, source)
@@ -126,11 +133,30 @@ func (t tag) text() string {
 	case t.kind == '#':
 		return "{# #}"
 	}
+	if text, ok := t.unpacking(); ok {
+		return text
+	}
 	e := expression{s: t.body, top: t.kind == '{' || t.name() == "set"}
 	if t.kind == '{' {
-		return "{{ " + e.group(0) + " }}"
+		return "{{ " + printed + "(" + e.group(0) + ") }}"
 	}
 	return "{% " + e.group(0) + " %}"
+}
+
+// unpacking respells {% set a, b = x %}, which the engine does not know.
+func (t tag) unpacking() (string, bool) {
+	left, right, ok := strings.Cut(t.body, "=")
+	names := strings.Split(strings.TrimPrefix(strings.TrimSpace(left), "set "), ",")
+	if t.kind != '%' || t.name() != "set" || !ok || len(names) < 2 || strings.ContainsAny(left, "([{") {
+		return "", false
+	}
+	e := expression{s: right, top: true}
+	var out strings.Builder
+	out.WriteString("{% set pipe_parts = [" + e.group(0) + "] %}{% if pipe_parts|length == 1 %}{% set pipe_parts = pipe_parts[0] %}{% endif %}")
+	for i, name := range names {
+		out.WriteString("{% set " + strings.TrimSpace(name) + " = pipe_parts[" + strconv.Itoa(i) + "] %}")
+	}
+	return out.String(), true
 }
 
 // name is the first word of a block.
@@ -222,7 +248,13 @@ func (e *expression) group(closing byte) string {
 			add(respell(e.s[e.i:end]))
 			e.i = end
 		case (c == '(' || c == '[' || c == '{') && e.depth < maxDepth:
-			add(e.bracket(c))
+			called := calls(item)
+			text := e.bracket(c, called)
+			if c == '[' && called {
+				item = index(item, text)
+			} else {
+				add(text)
+			}
 		case c == ',' || c == ':' || c == '=' && e.assigns():
 			flush()
 			out.WriteByte(c)
@@ -230,6 +262,9 @@ func (e *expression) group(closing byte) string {
 		case isNameByte(c):
 			word := e.word()
 			is := (word == "if" || word == "else") && (closing != 0 || e.top)
+			if (word == "none" || word == "None") && !tested(item) {
+				word = noValue
+			}
 			item = append(item, operand{word, is})
 		default:
 			add(string(c))
@@ -240,8 +275,25 @@ func (e *expression) group(closing byte) string {
 	return out.String()
 }
 
-// bracket rewrites a bracketed group, brackets included.
-func (e *expression) bracket(open byte) string {
+// calls says whether a bracket after the operands calls or indexes the last.
+func calls(item []operand) bool {
+	if len(item) == 0 {
+		return false
+	}
+	last := item[len(item)-1]
+	switch c := last.text[len(last.text)-1]; {
+	case boundary(last.text):
+		return false
+	case isNameByte(c), c == ')', c == ']', c == '"', c == '\'':
+		return true
+	}
+	return false
+}
+
+// bracket rewrites a bracketed group, brackets included. A group of which
+// something is asked becomes the element of a list, since the engine knows no
+// methods of groups.
+func (e *expression) bracket(open byte, called bool) string {
 	closing := map[byte]byte{'(': ')', '[': ']', '{': '}'}[open]
 	e.i++
 	e.depth++
@@ -251,7 +303,52 @@ func (e *expression) bracket(open byte) string {
 		return string(open) + inner
 	}
 	e.i++
+	if open == '(' && !called && e.i < len(e.s) && (e.s[e.i] == '.' || e.s[e.i] == '[') && strings.TrimSpace(inner) != "" {
+		return "[(" + inner + ")][0]"
+	}
+	if open == '{' && blank(inner) {
+		return nothing
+	}
+	if open == '{' && strings.HasSuffix(inner, "}") {
+		inner += " " // which would end the tag
+	}
 	return string(open) + inner + string(closing)
+}
+
+// tested says whether the operands end in "is" or "is not".
+func tested(item []operand) bool {
+	for i := len(item) - 1; i >= 0; i-- {
+		switch text := item[i].text; {
+		case text == "is":
+			return true
+		case text != "not" && !blank(text):
+			return false
+		}
+	}
+	return false
+}
+
+// index appends an index to the operands: one by a computed key becomes a call of
+// our own; slices, and keys spelled out, are the engine's.
+func index(item []operand, bracket string) []operand {
+	key := bracket[1 : len(bracket)-1]
+	if strings.Contains(key, ":") || strings.HasPrefix(strings.TrimSpace(key), `"`) {
+		return append(item, operand{text: bracket})
+	}
+	from := len(item)
+	for from > 0 {
+		text := item[from-1].text
+		c := text[len(text)-1]
+		if boundary(text) || !(isNameByte(c) || strings.IndexByte(`)]".`, c) >= 0) {
+			break
+		}
+		from--
+	}
+	var of strings.Builder
+	for _, o := range item[from:] {
+		of.WriteString(o.text)
+	}
+	return append(item[:from], operand{text: "[" + indexed + "(" + of.String() + ", " + key + ")][0]"})
 }
 
 // assigns tells whether the = at e.i is not part of a comparison.
@@ -298,14 +395,6 @@ func conditional(item []operand) string {
 		otherwise = conditional(item[second+1:])
 	}
 	return fmt.Sprintf(" (((%s) and [%s]) or [%s])[0] ", join(item[first+1:second]), join(item[:first]), otherwise)
-}
-
-func join(item []operand) string {
-	var out strings.Builder
-	for _, o := range item {
-		out.WriteString(o.text)
-	}
-	return out.String()
 }
 
 // respell writes a Python string literal as one of the engine: with

@@ -57,9 +57,9 @@ func listFilter(f exec.FilterFunction) exec.FilterFunction {
 func methods() exec.Methods {
 	m := builtins.Methods
 	str := map[string]exec.Method[string]{}
-	for _, name := range strings.Fields(`capitalize center count endswith find format isalnum isalpha isascii isdigit
-		islower isnumeric isspace istitle isupper join ljust lower lstrip partition removeprefix removesuffix replace
-		rfind rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill`) {
+	for _, name := range strings.Fields(`capitalize center find format isalnum isalpha isascii isdigit
+		islower isnumeric isspace istitle isupper join ljust lower removeprefix removesuffix replace
+		rfind rjust splitlines swapcase title upper zfill`) {
 		f, ok := m.Str.Get(name)
 		if !ok {
 			continue
@@ -71,6 +71,9 @@ func methods() exec.Methods {
 			}
 			return asList(exec.AsValue(result)).Interface(), nil
 		}
+	}
+	for name, f := range stringMethods() {
+		str[name] = f
 	}
 	m.Str = exec.NewMethodSet(str)
 	m.Dict = exec.NewMethodSet(map[string]exec.Method[map[string]any]{
