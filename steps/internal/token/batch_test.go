@@ -46,6 +46,9 @@ func TestNoAllocation(t *testing.T) {
 // TestTortureOneLetter encodes a megabyte of one letter, and of other runs that
 // no pre-tokenizer cuts, in well under a second each.
 func TestTortureOneLetter(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a megabyte fifty times")
+	}
 	for _, name := range []string{"gpt2", "llama3", "qwen3", "llama2"} {
 		tok := load(t, "tokenizers/"+name)
 		for _, unit := range []string{"a", "ab", "日", " ", "\n", "!", "0", "\u0301", "\x00", "ſ", "▁", " ▁", "zaq"} {

@@ -81,7 +81,18 @@ func (m *bpe) encodeOne(s *scratch, t text) {
 // which begins at byte i.
 func (m *bpe) words(s *scratch, t string, i int, ends []int) {
 	ids := slices.Grow(s.ids, 2*len(ends))
+	c := &s.cache
 	for _, end := range ends {
+		n := end - i
+		if n <= maxKey && len(t)-i >= 16 { // what word does first, without a call
+			mask := &keyMasks[n&15]
+			k := key{load64(t, i) & mask.lo, load64(t, i+8)&mask.hi | uint64(n)<<56}
+			if e := &c.lines[mix(k.lo, k.hi)>>(c.shift&63)][0]; e.key == k && e.n == 1 {
+				ids = append(ids, e.ids[0])
+				i = end
+				continue
+			}
+		}
 		ids = m.word(s, ids, t, i, end)
 		i = end
 	}

@@ -64,7 +64,8 @@ func (t *Tokenizer) encode(s *scratch, in string, addSpecial bool) {
 
 // encodePart encodes text between the added tokens that are matched raw.
 func (t *Tokenizer) encodePart(s *scratch, part text) {
-	if w := t.spaced; w != nil && !s.track && w.encode(s, part) {
+	if t.spaced != nil && !s.track {
+		t.spaced.encode(s, part)
 		return
 	}
 	if t.normalizer != nil {

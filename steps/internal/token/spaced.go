@@ -4,7 +4,6 @@ import "strings"
 
 // spaced encodes text for vocabularies of SentencePiece's kind, in which ▁ is a
 // space, without writing the text anew: its model has the spaces themselves.
-// Text with a ▁ of its own takes the ordinary way.
 type spaced struct {
 	model *bpe
 	words *spacedWords
@@ -68,12 +67,9 @@ func (m *bpe) withSpaces() *bpe {
 	return &out
 }
 
-// encode appends the ids of a text to s. It returns false, having done
-// nothing, if the text has to be rewritten.
-func (p *spaced) encode(s *scratch, t text) bool {
-	if strings.Contains(t.s, lowLine) {
-		return false
-	}
+// encode appends the ids of a text to s. A ▁ in the text is a space too.
+func (p *spaced) encode(s *scratch, t text) {
+	t.s = strings.ReplaceAll(t.s, lowLine, " ")
 	i := 0
 	if (p.always || p.first && t.base == 0) && t.s != "" && !(p.unless && t.s[0] == ' ') {
 		if !p.words.each || t.s[0] != ' ' {
@@ -86,7 +82,6 @@ func (p *spaced) encode(s *scratch, t text) bool {
 		p.model.words(s, t.s, i, s.ends[:n])
 		i = s.ends[n-1]
 	}
-	return true
 }
 
 // afterSpace appends the ids of a pretoken to which a space is put in front.

@@ -132,6 +132,11 @@ func (m *bpe) walk(w *walker, dst []int32, piece string) ([]int32, bool) {
 			first = len(dst)
 			continue
 		}
+		if end := pos + size; w.left[end>>6]>>(end&63)&1 == 0 && (len(dst) == first || !m.borders.crossed(piece, pos)) {
+			dst = append(dst, next)
+			pos = end
+			continue
+		}
 		for {
 			if next, size = m.goesOn(w, dst[first:], piece, pos, next, size); next >= 0 {
 				dst = append(dst, next)
