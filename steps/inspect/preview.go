@@ -18,6 +18,7 @@ import (
 type Preview struct {
 	Type    string   `json:"type"` // "records" or "tokens"
 	Shape   string   `json:"shape,omitempty"`
+	Layout  string   `json:"layout,omitempty"` // what the rows were read as and why, where convert told it
 	Records []Record `json:"records,omitempty"`
 	Rows    []Row    `json:"rows,omitempty"`
 	Total   int64    `json:"total"`
@@ -228,7 +229,7 @@ func previewRecords(dir string, c Choice) (*Preview, error) {
 		return nil, err
 	}
 	defer r.Close()
-	p := &Preview{Type: "records", Shape: string(r.Shape())}
+	p := &Preview{Type: "records", Shape: string(r.Shape()), Layout: r.Layout()}
 	for rec, err := range r.All() {
 		if err != nil {
 			return nil, err

@@ -104,6 +104,9 @@ func records(_ context.Context, dir string, p *Page) error {
 		files[rec.Origin.File]++
 	}
 	p.fact("shape", string(r.Shape()))
+	if layout := r.Layout(); layout != "" {
+		p.fact("read as", layout)
+	}
 	p.fact("records", n)
 	p.fact("origins", files)
 	return nil

@@ -151,6 +151,9 @@ func printPreview(w io.Writer, p *inspect.Preview, i ink) {
 		i.row(w, r)
 	}
 	if p.Type == "records" {
+		if p.Layout != "" {
+			fmt.Fprintf(w, "read as %s\n", clean(p.Layout))
+		}
 		fmt.Fprintf(w, "%s of shape %s\n", count(int(p.Total), "record"), p.Shape)
 		return
 	}
