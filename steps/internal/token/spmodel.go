@@ -96,7 +96,7 @@ type spBest struct {
 }
 
 // unigram cuts text into the pieces whose scores have the largest sum
-// (unigram_model.cc, EncodeOptimized, with its mixture of precisions).
+// (unigram_model.cc, EncodeOptimized, in float32 as there).
 func (m *spModel) unigram(t text) []symbol {
 	path := make([]spBest, len(t.s)+1)
 	for i := range path[1:] {
@@ -119,7 +119,7 @@ func (m *spModel) unigram(t text) []symbol {
 			if p.kind == spUserDefined {
 				score = float64(float32(float32(size)*m.most)) - 0.1
 			}
-			try(at, at+size, score+float64(here), id)
+			try(at, at+size, float64(float32(float32(score)+here)), id)
 			single = single || size == n
 		})
 		if !single {
