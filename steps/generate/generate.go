@@ -20,8 +20,8 @@ type Options struct {
 	Prompt string
 	// System is a system message put before the prompt, or empty.
 	System string
-	// Template is "model", "chatml", "alpaca", "none" (the prompt is continued as
-	// plain text) or Jinja source; empty chooses what training used, else the model's,
+	// Template is "model", a built-in template's name, "none" (the prompt is
+	// continued as plain text) or Jinja source; empty chooses what training used, else the model's,
 	// else none.
 	Template string
 	// MaxNewTokens is how many tokens are generated at most; 0 means 256.
@@ -127,10 +127,10 @@ func (o Options) plain(m *answer.Model) bool {
 
 // template is the user's choice, nil for none.
 func (o Options) template() *answer.Template {
-	switch o.Template {
-	case "":
+	switch {
+	case o.Template == "":
 		return nil
-	case chat.Model, chat.ChatML, chat.Alpaca:
+	case chat.Named(o.Template):
 		return &answer.Template{Kind: o.Template}
 	}
 	return &answer.Template{Kind: chat.Jinja, Jinja: o.Template}

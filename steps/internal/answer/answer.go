@@ -16,7 +16,7 @@ import (
 	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
-// Template is the parameter "template" of a step: "model", "chatml", "alpaca"
+// Template is the parameter "template" of a step: "model", a built-in one's name
 // or {"jinja": source}. A nil one leaves the choice to what training recorded.
 type Template chat.Spec
 
@@ -31,7 +31,7 @@ func (t *Template) UnmarshalJSON(b []byte) error {
 		Jinja string `json:"jinja"`
 	}
 	if err := json.Unmarshal(b, &given); err != nil || given.Jinja == "" {
-		return fmt.Errorf("template: want \"model\", \"chatml\", \"alpaca\" or {jinja: …}")
+		return fmt.Errorf("template: want \"model\", the name of a built-in template or {jinja: …}")
 	}
 	*t = Template{Kind: chat.Jinja, Jinja: given.Jinja}
 	return nil

@@ -87,7 +87,7 @@ type Quantization struct {
 
 // ChatTemplate identifies a chat template and, for "jinja", carries it.
 type ChatTemplate struct {
-	// Kind is "model", "chatml", "alpaca", "jinja" or "none" (plain text rows).
+	// Kind is "model", a built-in template's name, "jinja" or "none" (plain text rows).
 	Kind string `json:"kind"`
 	// Digest is the SHA-256 of the template text.
 	Digest string `json:"digest,omitempty"`

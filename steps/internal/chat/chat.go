@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,11 +26,17 @@ import (
 
 // The kinds of template.
 const (
-	Model  = "model"  // the model's own
-	ChatML = "chatml" // <|im_start|>role … <|im_end|>
-	Alpaca = "alpaca" // Stanford Alpaca's instruction, input and response
-	Jinja  = "jinja"  // given by the user
-	None   = "none"   // no template: text, and prompts with completions
+	Model   = "model"  // the model's own
+	ChatML  = "chatml" // <|im_start|>role … <|im_end|>
+	Alpaca  = "alpaca" // Stanford Alpaca's instruction, input and response
+	Llama3  = "llama3"
+	Mistral = "mistral"
+	Gemma   = "gemma"
+	Phi3    = "phi3"
+	Vicuna  = "vicuna"
+	Zephyr  = "zephyr"
+	Jinja   = "jinja" // given by the user
+	None    = "none"  // no template: text, and prompts with completions
 )
 
 // Spec says which template to use. Jinja is its source for the kind Jinja.
@@ -45,6 +52,7 @@ type Template struct {
 	stops  []int32 // sorted
 	stop   map[int32]bool
 	ends   bool // the template writes a stop token after an assistant's text
+	plain  bool // what looks like special tokens is text
 	train  Train
 }
 
@@ -58,20 +66,20 @@ func Load(dir string, tok *token.Tokenizer, spec Spec) (*Template, error) {
 	switch spec.Kind {
 	case Model:
 		t.source, err = modelTemplate(dir)
-	case ChatML:
-		t.source = chatMLSource
-	case Alpaca:
-		t.source = alpacaSource
-		if _, ok := tok.EOS(); !ok {
-			err = errors.New("the alpaca template ends each response with the eos token, and the model's tokenizer names none")
-		}
 	case Jinja:
 		t.source = spec.Jinja
 		if strings.TrimSpace(t.source) == "" {
 			err = errors.New("the jinja template is empty")
 		}
 	default:
-		err = fmt.Errorf("template %q is none of model, chatml, alpaca and {jinja: …}", spec.Kind)
+		b, ok := builtinTemplates()[spec.Kind]
+		t.source, t.plain = b.source, b.plain
+		if !ok {
+			names := slices.Sorted(maps.Keys(builtinTemplates()))
+			err = fmt.Errorf("template %q is none of model, %s and {jinja: …}", spec.Kind, strings.Join(names, ", "))
+		} else if _, named := tok.EOS(); b.eos && !named {
+			err = fmt.Errorf("the %s template ends each answer with the eos token, and the model's tokenizer names none", spec.Kind)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -168,6 +176,9 @@ func (t *Template) probe() error {
 		return errors.New("it does not write the text of an assistant message")
 	}
 	for _, name := range markup().FindAllString(text, -1) {
+		if t.plain {
+			break
+		}
 		if _, ok := t.tok.ID(name); !ok || len(t.tok.Encode(name, false)) != 1 {
 			return fmt.Errorf("it writes %s, which is not a token of the model's tokenizer: choose the model's own template, or alpaca, which needs no tokens of its own", name)
 		}

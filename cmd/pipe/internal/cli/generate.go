@@ -39,7 +39,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&o.Prompt, "prompt", "p", "", "what the model is asked")
 	f.StringVar(&o.System, "system", "", "a system message before the prompt")
-	f.StringVar(&o.Template, "template", "", "model, chatml, alpaca, none or Jinja source (default: what training used)")
+	f.StringVar(&o.Template, "template", "", "model, chatml or another built-in one, none, or Jinja source (default: what training used)")
 	f.IntVar(&o.MaxNewTokens, "max-tokens", 256, "stop after so many tokens")
 	f.Float64Var(&o.Temperature, "temperature", 0, "above 0: sample, the higher the bolder; 0: take the likeliest token")
 	f.Float64Var(&o.TopP, "top-p", 0, "sample among the likeliest tokens that together have this probability; 0: among all")
