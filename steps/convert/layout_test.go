@@ -60,10 +60,10 @@ func TestAutoRefuses(t *testing.T) {
 func TestWrongFormat(t *testing.T) {
 	near := "a.jsonl: record 1: it looks like sharegpt: the row has conversations (a list of messages with from)"
 	for params, want := range map[string]string{
-		`{"format":"alpaca"}`:                                                  "2 bad rows (onError: \"skip\" leaves them out):\na.jsonl: record 1 (line 1): instruction: is missing; the row has conversations, id, source\na.jsonl: record 2 (line 2): instruction: is missing; the row has conversations, id\n" + near,
-		`{"format":"alpaca","onError":"skip"}`:                                 "no records: 2 rows were read and 2 skipped, the first because of\na.jsonl: record 1 (line 1): instruction: is missing; the row has conversations, id, source\n" + near,
-		`{"format":"template","template":{"text":"{{q}}"}}`:                    "template.text: the rows have no field q; they have conversations, id, source",
-		`{"format":"template","template":{"prompt":"{{id}}","completion":""}}`: "template.completion: names no field of the row, so that every row would teach the same",
+		`{"format":"alpaca"}`:                                                   "2 bad rows (onError: \"skip\" leaves them out):\na.jsonl: record 1 (line 1): instruction: is missing; the row has conversations, id, source\na.jsonl: record 2 (line 2): instruction: is missing; the row has conversations, id\n" + near,
+		`{"format":"alpaca","onError":"skip"}`:                                  "no records: 2 rows were read and 2 skipped, the first because of\na.jsonl: record 1 (line 1): instruction: is missing; the row has conversations, id, source\n" + near,
+		`{"format":"template","template":{"text":"{{q}}"}}`:                     "template.text: the rows have no field q; they have conversations, id, source",
+		`{"format":"template","template":{"prompt":"{{id}}","completion":"x"}}`: "template.completion: names no field of the row, so that every row would teach the same",
 	} {
 		_, err := convert(t, map[string]string{"a.jsonl": chats}, params)
 		if err == nil || err.Error() != want {

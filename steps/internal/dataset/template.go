@@ -65,8 +65,9 @@ func ParseRowTemplate(spec TemplateSpec, labels Labels) (*RowTemplate, error) {
 		t.texts = append(t.texts, templateText{field, role, pieces})
 		return nil
 	}
-	var err error
+	err := spec.check()
 	switch {
+	case err != nil:
 	case spec.Messages != nil:
 		t.shape = Messages
 		for i, m := range spec.Messages {
@@ -88,6 +89,23 @@ func ParseRowTemplate(spec TemplateSpec, labels Labels) (*RowTemplate, error) {
 		return nil, err
 	}
 	return t, t.check()
+}
+
+// check refuses a template that is none of the three kinds, or several.
+func (spec TemplateSpec) check() error {
+	kinds := 0
+	for _, given := range []bool{spec.Text != "", spec.Prompt != "" || spec.Completion != "", spec.Messages != nil} {
+		if given {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return &TemplateError{"template", "it must have either text, or prompt and completion, or messages"}
+	case spec.Prompt != "" && spec.Completion == "":
+		return &TemplateError{"template", "a prompt needs a completion: that is what is learnt"}
+	}
+	return nil
 }
 
 // checkRoles refuses conversations from which nothing could be learnt.

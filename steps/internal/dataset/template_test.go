@@ -69,6 +69,9 @@ func TestTemplateErrors(t *testing.T) {
 		}
 	}
 	for want, spec := range map[string]TemplateSpec{
+		"template: it must have either text":                          {},
+		"template: it must have either text, or prompt":               {Text: "{{a}}", Completion: "{{b}}"},
+		"template: a prompt needs a completion":                       {Prompt: "{{a}}"},
 		"template.messages: the last message must be the assistant's": {Messages: []TemplateMessage{{"user", "{{q}}"}}},
 		"template.messages[1].role: only the first message":           {Messages: []TemplateMessage{{"user", "{{q}}"}, {"system", "x"}, {"assistant", "{{a}}"}}},
 		"template.messages[0].content: {{q: never ends":               {Messages: []TemplateMessage{{"user", "{{q"}, {"assistant", "{{a}}"}}},
