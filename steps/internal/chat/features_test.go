@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/nikolalohinski/gonja/v2/exec"
 )
 
 // TestFeatures compares small templates, each of a feature of the language, with
@@ -34,7 +32,7 @@ func TestFeatures(t *testing.T) {
 			t.Fatal(err)
 		}
 		count++
-		got, err := renderWith(row.Template, string(first.Context))
+		got, err := RenderWith(context.Background(), row.Template, string(first.Context))
 		switch {
 		case row.Rendered == nil && err == nil:
 			t.Errorf("%s\n got %q\nwant error %s", row.Template, got, row.Error)
@@ -61,21 +59,4 @@ func refuses(template string) bool {
 		}
 	}
 	return false
-}
-
-func renderWith(source, values string) (string, error) {
-	e, err := compile(source)
-	if err != nil {
-		return "", err
-	}
-	v, err := readJSON(values)
-	if err != nil {
-		return "", err
-	}
-	vars := map[string]any{}
-	for _, pair := range v.(*exec.Dict).Pairs {
-		vars[pair.Key.String()] = pair.Value
-	}
-	text, _, err := e.render(context.Background(), vars)
-	return text, err
 }

@@ -80,6 +80,27 @@ func (e *engine) render(ctx context.Context, vars map[string]any) (string, []mar
 	}
 }
 
+// RenderWith renders a template with the variables of a JSON object, as Jinja set
+// up as transformers does would.
+func RenderWith(ctx context.Context, source, variables string) (string, error) {
+	e, err := compile(source)
+	if err != nil {
+		return "", err
+	}
+	v, err := readJSON(variables)
+	if err != nil {
+		return "", err
+	}
+	vars := map[string]any{}
+	if dict, ok := v.(*exec.Dict); ok {
+		for _, pair := range dict.Pairs {
+			vars[pair.Key.String()] = pair.Value
+		}
+	}
+	text, _, err := e.render(ctx, vars)
+	return text, err
+}
+
 func (e *engine) execute(out io.Writer, vars map[string]any) (err error) {
 	defer recovered(&err)
 	return e.template.Execute(out, exec.NewContext(vars))

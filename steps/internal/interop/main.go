@@ -4,6 +4,7 @@
 //	interop logits MODEL [ADAPTER]   [[id, …], …]  →  [[[logit, …] per token] per row]
 //	interop last MODEL [ADAPTER]     the same, of the last token of every row alone
 //	interop encode MODEL             [text, …]     →  {plain, special: [[id, …], …], decoded: [text, …]}
+//	interop render all               [{template, context}, …]  →  [{text, error}, …]
 //	interop weights MODEL            [name, …]     →  {name: [number, …]}, dequantized, row-major
 //
 // It reads one JSON value from standard input and writes one to standard output.
@@ -33,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) < 2 || len(args) > 3 {
-		return errors.New("usage: interop logits MODEL [ADAPTER] | last MODEL [ADAPTER] | encode MODEL | weights MODEL")
+		return errors.New("usage: interop logits MODEL [ADAPTER] | last MODEL [ADAPTER] | encode MODEL | render all | weights MODEL")
 	}
 	var answer any
 	var err error
@@ -43,6 +44,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		answer, err = ask(in, func(rows [][]int32) (any, error) { return logits(ctx, args[1], args[2:], rows, last) })
 	case "encode":
 		answer, err = ask(in, func(texts []string) (any, error) { return encode(args[1], texts) })
+	case "render":
+		answer, err = ask(in, func(all []conversation) (any, error) { return renderings(ctx, all), nil })
 	case "weights":
 		answer, err = ask(in, func(names []string) (any, error) { return values(args[1], names) })
 	default:
