@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -395,6 +396,15 @@ func FuzzRoundTrip(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	for _, name := range []string{"bytelevel", "llama3", "sentencepiece", "unknown"} {
 		f.Add(content(f, "testdata/"+name+"/tokenizer.json"), "the <s> 日")
+	}
+	for line := range strings.Lines(content(f, "testdata/random.jsonl")) { // every component
+		var v struct{ Tokenizer json.RawMessage }
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			f.Fatal(err)
+		}
+		if len(v.Tokenizer) < 4000 {
+			f.Add(string(v.Tokenizer), "ab the  12日本 é!")
+		}
 	}
 	f.Fuzz(func(t *testing.T, file, text string) {
 		dir := t.TempDir()
