@@ -133,7 +133,6 @@ type ordered struct {
 	queue chan chan *parsed // nil until started
 	stop  chan struct{}
 	wait  sync.WaitGroup
-	last  bool // the last block was taken
 }
 
 // take returns the next result; the one whose block has an error is the last.

@@ -10,27 +10,12 @@ import (
 // splits all of its text. "\s+(?!\S)" is a run of white space less its last
 // character when something else follows.
 
-// scanner returns the end of the match that begins at byte i of s, i < len(s).
-type scanner func(s string, i int) int
-
 // A pattern is a known regular expression. fill writes the ends of as many
 // matches as ends takes, the first of which begins at byte i of s, and returns
 // how many.
 type pattern interface {
 	next(s string, i int) int
 	fill(s string, i int, ends []int) int
-}
-
-// scanners fill by asking for one match at a time.
-func (scan scanner) next(s string, i int) int { return scan(s, i) }
-
-func (scan scanner) fill(s string, i int, ends []int) int {
-	n := 0
-	for ; n < len(ends) && i < len(s); n++ {
-		i = scan(s, i)
-		ends[n] = i
-	}
-	return n
 }
 
 // The known patterns.
