@@ -312,9 +312,12 @@ func (p *pieceReader) lost(d *chat.Encoded) error {
 		return err
 	}
 	for range names {
-		n, err := p.number(uint64(min(len(p.rest), maxLostBytes)))
+		n, err := p.number(maxLostBytes)
 		if err != nil {
 			return err
+		}
+		if n > uint64(len(p.rest)) {
+			return damaged("a name is cut short")
 		}
 		d.Lost = append(d.Lost, string(p.rest[:n]))
 		p.rest = p.rest[n:]

@@ -82,6 +82,7 @@ func TestDamagedPiece(t *testing.T) {
 func FuzzPiece(f *testing.F) {
 	whole := sealed(someDocuments())
 	f.Add(whole[len(pieceMagic) : len(whole)-sha256.Size])
+	f.Add([]byte{1, 1, 1, 5, 0, 0, 1, 2, 'x'}) // a name that is cut short
 	f.Add([]byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b := append([]byte(pieceMagic), body...)
