@@ -20,10 +20,10 @@ def read(output):
 
 
 @functools.cache
-def records():
+def records(output="chat.records"):
     import pyarrow
 
-    path, = made()["chat.records"].glob("*.arrow")
+    path, = made()[output].glob("*.arrow")
     with pyarrow.memory_map(str(path)) as source:
         try:
             return pyarrow.ipc.open_file(source).read_all()
@@ -124,3 +124,21 @@ def packed_documents():
             got[-1][0].append(row["input_ids"][i])
             got[-1][1].append(row["labels"][i])
     return equal(sorted(got), sorted(expected()), "documents")
+
+
+@check("transformers/split-text")
+def split_text():
+    """Split rows are full but for the last, and together are every text and the token that ends it; what nothing
+    precedes in its row is not supervised."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models.base())
+    rows = list(read("split.tokens"))
+    equal([len(row["input_ids"]) for row in rows[:-1]], [64] * (len(rows) - 1), "lengths of rows")
+    for row in rows:
+        want = [i if position else -100 for i, position in zip(row["input_ids"], row["position_ids"])]
+        equal(row["labels"], want, "labels of a row")
+    want = []
+    for text in records("lines.records")["text"].to_pylist():
+        want += tokenizer(text)["input_ids"] + [tokenizer.eos_token_id]
+    return equal([i for row in rows for i in row["input_ids"]], want, "ids")
