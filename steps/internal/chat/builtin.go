@@ -7,8 +7,8 @@ type builtin struct {
 	plain  bool // what looks like special tokens is text
 }
 
-// builtinTemplates are the templates by name. They write no BOS: where the tokenizer adds
-// one to plain text it is added to theirs.
+// builtinTemplates are the templates by name. All but Llama's write no BOS: where
+// the tokenizer adds one to plain text it is added to theirs.
 func builtinTemplates() map[string]builtin {
 	return map[string]builtin{
 		ChatML:  {source: chatMLSource},
@@ -28,8 +28,9 @@ func Named(kind string) bool {
 	return ok || kind == Model
 }
 
-// llama3Source is that of Llama 3, without tools.
-const llama3Source = `{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}` +
+// llama3Source is that of Llama 3, without tools. It begins with BOS, as Llama's own does: some
+// of its tokenizers add none.
+const llama3Source = `{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}` +
 	`{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`
 
 // phi3Source is that of Phi-3.

@@ -14,7 +14,7 @@ import (
 func TestBuiltins(t *testing.T) {
 	for kind, want := range map[string]string{
 		ChatML:  "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n",
-		Llama3:  "<|start_header_id|>system<|end_header_id|>\n\nBe.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\na<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nb<|eot_id|>",
+		Llama3:  "<s><|start_header_id|>system<|end_header_id|>\n\nBe.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\na<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nb<|eot_id|>",
 		Phi3:    "<|system|>\nBe.<|end|>\n<|user|>\na<|end|>\n<|assistant|>\nb<|end|>\n",
 		Zephyr:  "<|system|>\nBe.</s>\n<|user|>\na</s>\n<|assistant|>\nb</s>\n",
 		Gemma:   "<start_of_turn>user\nBe.\n\na<end_of_turn>\n<start_of_turn>model\nb<end_of_turn>\n",
