@@ -50,6 +50,7 @@ func damaged(format string, args ...any) error {
 
 // appendDocument writes one document.
 func appendDocument(b []byte, d chat.Encoded) []byte {
+	b = slices.Grow(b, 4*len(d.IDs)) // hardly more
 	b = binary.AppendUvarint(b, uint64(len(d.IDs)))
 	for _, id := range d.IDs {
 		b = binary.AppendUvarint(b, uint64(uint32(id)))

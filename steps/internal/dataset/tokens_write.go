@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -37,6 +38,7 @@ type TokenWriter struct {
 	shards  int // finished or begun
 	limit   int64
 	content hash.Hash // of all rows, for the fingerprint
+	scratch []byte    // of hash
 
 	rows  int // in the batch being built
 	bytes int // in the batch being built
@@ -142,7 +144,8 @@ func (w *TokenWriter) append(r Row) {
 
 // hash adds a row to the content that the fingerprint stands for.
 func (w *TokenWriter) hash(r Row) {
-	b := binary.LittleEndian.AppendUint64(nil, uint64(len(r.InputIDs)))
+	b := binary.LittleEndian.AppendUint64(w.scratch[:0], uint64(len(r.InputIDs)))
+	b = slices.Grow(b, 21*len(r.InputIDs)) // bytes of a token in all columns
 	for i := range r.InputIDs {
 		b = binary.LittleEndian.AppendUint32(b, uint32(r.InputIDs[i]))
 		b = append(b, byte(r.AttentionMask[i]))
@@ -155,6 +158,7 @@ func (w *TokenWriter) hash(r Row) {
 		}
 	}
 	w.content.Write(b)
+	w.scratch = b
 }
 
 // partName is a shard's name until the number of shards is known.
