@@ -18,6 +18,8 @@ const (
 	TypeMetrics = "metrics" // metrics.json and rows
 	TypeGGUF    = "gguf"    // one GGUF file
 	TypeReport  = "report"  // a page for people
+
+	TypeTokenizer = "tokenizer" // Hugging Face layout, of a model without weights
 )
 
 // MetricsFile is the file of a metrics artifact that gates are checked on: a

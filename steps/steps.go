@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-run/pipe/steps/mix"
 	"github.com/pipe-run/pipe/steps/quantize"
 	"github.com/pipe-run/pipe/steps/tokenize"
+	"github.com/pipe-run/pipe/steps/tokenizer"
 	"github.com/pipe-run/pipe/steps/train"
 )
 
@@ -23,6 +24,7 @@ func All() pipeline.Kinds {
 		clean.Kind,
 		mix.Kind,
 		quantize.Kind,
+		tokenizer.Kind,
 		tokenize.Kind,
 		train.Kind,
 		evaluate.Kind,

@@ -20,7 +20,7 @@ nothing. This page is made from [schemas/](../schemas) by go generate.
 // sections are the schema's files in the order of a pipeline.
 var sections = []struct{ file, title string }{
 	{"pipeline", "Every pipeline and every step"},
-	{"fetch", "fetch"}, {"convert", "convert"}, {"clean", "clean"}, {"mix", "mix"},
+	{"fetch", "fetch"}, {"convert", "convert"}, {"clean", "clean"}, {"mix", "mix"}, {"tokenizer", "tokenizer"},
 	{"tokenize", "tokenize"}, {"quantize", "quantize"},
 	{"train", "train"}, {"evaluate", "evaluate"}, {"merge", "merge"}, {"exec", "exec"},
 }
