@@ -88,17 +88,22 @@ func apart(r repeat, next node) bool {
 }
 
 func (c *compiler) choice(n choice, last bool) error {
+	return c.ways(n, func(way node) error { return c.node(way, last) })
+}
+
+// ways tries each of several ways in turn, written by put.
+func (c *compiler) ways(ways []node, put func(node) error) error {
 	var jumps []int
-	for i, way := range n {
+	for i, way := range ways {
 		split := -1
-		if i < len(n)-1 {
+		if i < len(ways)-1 {
 			at, err := c.emit(instr{op: opSplit, x: len(c.code) + 1})
 			if err != nil {
 				return err
 			}
 			split = at
 		}
-		if err := c.node(way, last); err != nil {
+		if err := put(way); err != nil {
 			return err
 		}
 		if split >= 0 {
@@ -220,32 +225,7 @@ func (c *compiler) look(n look) error {
 		}
 		return nil
 	}
-	var jumps []int
-	for i, way := range all {
-		split := -1
-		if i < len(all)-1 {
-			at, err := c.emit(instr{op: opSplit, x: len(c.code) + 1})
-			if err != nil {
-				return err
-			}
-			split = at
-		}
-		if err := c.behind(way, false); err != nil {
-			return err
-		}
-		if split >= 0 {
-			jump, err := c.emit(instr{op: opJump})
-			if err != nil {
-				return err
-			}
-			jumps = append(jumps, jump)
-			c.code[split].y = len(c.code)
-		}
-	}
-	for _, j := range jumps {
-		c.code[j].x = len(c.code)
-	}
-	return nil
+	return c.ways(all, func(way node) error { return c.behind(way, false) })
 }
 
 func (c *compiler) behind(way node, not bool) error {
