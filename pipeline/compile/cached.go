@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/modules"
 )
 
 // A stored graph is one file of the cache folder, named after the pipeline
@@ -109,7 +110,7 @@ func (s *source) dependencies() []dependency {
 			deps = append(deps, dependency{dir, 'd', sumNames(dir)})
 		}
 	}
-	deps = append(deps, dependency{s.dir, 'm', pipeline.SumBytes([]byte(findModule(s.dir)))})
+	deps = append(deps, dependency{s.dir, 'm', pipeline.SumBytes([]byte(modules.FindFile(s.dir)))})
 	slices.SortFunc(deps[1:], func(a, b dependency) int { return strings.Compare(a.path, b.path) })
 	return deps
 }
@@ -142,7 +143,7 @@ func (d dependency) now() pipeline.Digest {
 	case 'd':
 		return sumNames(d.path)
 	case 'm':
-		return pipeline.SumBytes([]byte(findModule(d.path)))
+		return pipeline.SumBytes([]byte(modules.FindFile(d.path)))
 	}
 	return pipeline.Digest{}
 }

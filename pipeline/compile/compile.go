@@ -48,7 +48,7 @@ func compileFile(ctx context.Context, path string, opts Options) (*compiler, err
 		return nil, err
 	}
 	c := newCompiler(s, lang)
-	return c, watch(ctx, opts, c, func() error { return c.compile(opts) })
+	return c, watch(ctx, opts, c, func() error { return c.compile(ctx, opts) })
 }
 
 // A compiler turns one source into a graph.
@@ -85,7 +85,7 @@ func newCompiler(s *source, lang *language) *compiler {
 	}
 }
 
-func (c *compiler) compile(opts Options) error {
+func (c *compiler) compile(ctx context.Context, opts Options) error {
 	if len(c.file.Decls) == 0 {
 		c.add(c.start(), `a pipeline file begins with name: "…" and steps: {…}; pipe init writes one`, "the file is empty")
 		return c.done()
@@ -97,7 +97,7 @@ func (c *compiler) compile(opts Options) error {
 		return c.done()
 	}
 	var err error
-	if c.world, err = c.build(opts); err != nil {
+	if c.world, err = c.build(ctx, opts); err != nil {
 		return err
 	}
 	if err := c.world.inst.Err; err != nil {

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/modules"
 	"github.com/pipe-run/pipe/schemas"
 )
 
@@ -88,18 +90,19 @@ func isModulePath(p string) bool {
 // A world is an evaluation of the user's file, unified with #Pipeline.
 type world struct {
 	ctx     *cue.Context
+	modules *modules.Registry
 	root    cue.Value
 	inst    *build.Instance
 	hidName cue.Selector // _name, as the schema's package hides it
 }
 
 // build evaluates s; compile errors are left in world.inst.Err.
-func (s *source) build(opts Options) (*world, error) {
+func (s *source) build(ctx context.Context, opts Options) (*world, error) {
 	s.embedSchema()
-	w := &world{ctx: cuecontext.New()}
+	w := &world{ctx: cuecontext.New(), modules: modules.New(ctx, opts.Env)}
 	var schema *build.Instance
 	if s.imports {
-		w.inst, schema = s.load(opts)
+		w.inst, schema = s.load(w.modules, opts)
 	} else {
 		var err error
 		if schema, err = schemaInstance(); err != nil {
@@ -109,7 +112,7 @@ func (s *source) build(opts Options) (*world, error) {
 			return nil, err
 		}
 		w.inst = build.NewContext(build.Loader(func(pos token.Pos, path string) *build.Instance {
-			if path == schemaImport {
+			if path == modules.SchemaImport {
 				return schema
 			}
 			return nil
@@ -129,7 +132,7 @@ func (s *source) build(opts Options) (*world, error) {
 // the two as values would evaluate the file twice.
 func (s *source) embedSchema() {
 	const alias = "pipe_schema_"
-	spec := ast.NewImport(ast.NewIdent(alias), schemaImport)
+	spec := ast.NewImport(ast.NewIdent(alias), modules.SchemaImport)
 	id := ast.NewIdent(alias)
 	id.Node = spec
 	embed := &ast.EmbedDecl{Expr: &ast.SelectorExpr{X: id, Sel: ast.NewIdent("#Pipeline")}}
@@ -151,7 +154,7 @@ func (s *source) embedSchema() {
 // schemaInstance returns the built-in schema as an instance of its own.
 func schemaInstance() (*build.Instance, error) {
 	inst := build.NewContext().NewInstance("", nil)
-	inst.ImportPath = schemaPath
+	inst.ImportPath = modules.SchemaPath
 	names, err := schemas.FS.ReadDir(".")
 	if err != nil {
 		return nil, err

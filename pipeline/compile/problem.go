@@ -13,6 +13,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/pipeline/modules"
 )
 
 // stepWord is how messages name a step.
@@ -86,7 +87,7 @@ func (s *source) display(name string) string {
 // isUser reports whether p is a place in a file that a user wrote.
 func isUser(p token.Pos) bool {
 	return p.IsValid() && p.Filename() != "" && !strings.HasPrefix(p.Filename(), schemaDir) &&
-		!strings.HasPrefix(filepath.ToSlash(p.Filename()), schemaRoot+"/")
+		!modules.Builtin(p.Filename())
 }
 
 func promote(err error) errors.Error { return errors.Promote(err, "") }

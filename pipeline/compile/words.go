@@ -13,6 +13,8 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
+
+	"github.com/pipe-run/pipe/pipeline/modules"
 )
 
 // report notes every error of CUE that err holds, at the best place it names.
@@ -122,7 +124,7 @@ func (c *compiler) importWords(e errors.Error) (msg, hint string) {
 		_, why, _ = strings.Cut(why, "import failed: ")
 		return "the import failed: " + why, ""
 	case strings.Contains(m[2], "cannot find module providing"):
-		module := findModule(c.dir)
+		module := modules.FindFile(c.dir)
 		if module == "" {
 			return fmt.Sprintf("there is no package %q", m[1]),
 				"packages of your own need a file cue.mod/module.cue in the pipeline's folder or above it"
