@@ -66,6 +66,11 @@ type Kind struct {
 	// that the schema cannot say. It looks at nothing else.
 	Vet func(params json.RawMessage, inputs []string) error
 
+	// Metrics names what an execution with these parameters measures, where
+	// they alone decide that; a gate on anything else is a mistake. Nil says
+	// that the parameters are wrong, which Vet tells.
+	Metrics func(params json.RawMessage) []string
+
 	// Check refuses a step that this machine cannot execute, such as one whose
 	// program is absent. It is asked only about steps that are no hit.
 	Check func(params json.RawMessage) error

@@ -12,8 +12,12 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 )
 
-// vetGate refuses a gate on what the step's parameter metrics leaves out.
-func vetGate(n *pipeline.Node) *pipeline.Problem {
+// vetGate refuses a gate on what the step's parameter metrics leaves out, or
+// on what a step of its kind does not measure.
+func vetGate(n *pipeline.Node, kind pipeline.Kind) *pipeline.Problem {
+	if kind.Metrics != nil && len(n.Gate) > 0 {
+		return vetMeasured(n, kind.Metrics(n.Full))
+	}
 	var p struct {
 		Metrics []string `json:"metrics"`
 	}
@@ -32,15 +36,28 @@ func vetGate(n *pipeline.Node) *pipeline.Problem {
 	return nil
 }
 
+func vetMeasured(n *pipeline.Node, metrics []string) *pipeline.Problem {
+	for _, b := range n.Gate {
+		if metrics != nil && !slices.Contains(metrics, b.Metric) {
+			return &pipeline.Problem{
+				Pos:     b.Pos,
+				Message: fmt.Sprintf("step %s: gate: it does not measure %q", n.Name, b.Metric),
+				Hint:    "as it is set up, its metrics are " + strings.Join(metrics, ", "),
+			}
+		}
+	}
+	return nil
+}
+
 // Vet says everything that the kinds find wrong with the parameters of a
 // graph's steps, as pipeline.Problems.
 func Vet(g *pipeline.Graph, kinds pipeline.Kinds) error {
 	var all pipeline.Problems
 	for _, n := range g.Nodes {
-		if p := vetGate(n); p != nil {
+		kind := kinds[n.Kind]
+		if p := vetGate(n, kind); p != nil {
 			all = append(all, p)
 		}
-		kind := kinds[n.Kind]
 		if kind.Vet == nil {
 			continue
 		}

@@ -17,7 +17,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("clean", 1, run)
-	k.Vet = vet
+	k.Vet, k.Metrics = vet, metrics
 	return k
 }
 

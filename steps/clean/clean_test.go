@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +99,9 @@ func cleaned(t *testing.T, in map[string]string, params string) (result, error) 
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if told := Kind.Metrics(raw); !slices.Equal(told, slices.Sorted(maps.Keys(res.numbers))) {
+		t.Errorf("metrics %q, but the report has %v", told, res.numbers)
 	}
 	data, err = os.ReadFile(filepath.Join(res.out["report"], RemovedFile))
 	if err != nil {

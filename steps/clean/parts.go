@@ -16,13 +16,13 @@ type parts struct {
 }
 
 func newParts(s *SplitParams, out map[string]string, r *dataset.RecordReader) (*parts, error) {
-	ps := &parts{names: []string{"records"}, shares: []float64{1}}
+	ps := &parts{names: partNames(s), shares: []float64{1}}
 	if s != nil {
-		ps.names, ps.shares = []string{"test"}, []float64{s.Test}
+		ps.shares = []float64{s.Test}
 		if s.Validation > 0 {
-			ps.names, ps.shares = append(ps.names, "validation"), append(ps.shares, s.Validation)
+			ps.shares = append(ps.shares, s.Validation)
 		}
-		ps.names, ps.shares = append(ps.names, "train"), append(ps.shares, 1-s.Test-s.Validation)
+		ps.shares = append(ps.shares, 1-s.Test-s.Validation)
 	}
 	for _, name := range ps.names {
 		w, err := dataset.CreateRecordsAs(out[name], r.Shape(), r.Layout())
@@ -32,6 +32,17 @@ func newParts(s *SplitParams, out map[string]string, r *dataset.RecordReader) (*
 		ps.writers = append(ps.writers, w)
 	}
 	return ps, nil
+}
+
+// partNames are the outputs that hold records.
+func partNames(s *SplitParams) []string {
+	switch {
+	case s == nil:
+		return []string{"records"}
+	case s.Validation > 0:
+		return []string{"test", "validation", "train"}
+	}
+	return []string{"test", "train"}
 }
 
 // train is the part that is trained on.

@@ -77,6 +77,15 @@ func asked(p Params) (all []string) {
 	return all
 }
 
+// metrics names the numbers of the report.
+func metrics(raw json.RawMessage) []string {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return nil // which Vet says
+	}
+	return slices.Sorted(maps.Keys(newReport(p, partNames(p.Split)).numbers(newJudge(p, nil).kinds)))
+}
+
 // look counts what was found in a record, whatever becomes of it.
 func (r *report) look(j *judge, v *verdict) {
 	r.read++
