@@ -76,6 +76,17 @@ const (
 	Interrupted Status = "interrupted"
 )
 
+// Gate is one condition of a step's gate, checked on the metrics that it has,
+// of a hit too.
+type Gate struct {
+	Metric string   `json:"metric"`
+	Op     string   `json:"op"`
+	Bound  float64  `json:"bound"`
+	Value  *float64 `json:"value"` // nil when the step has no such metric
+	Passed bool     `json:"passed"`
+	Pos
+}
+
 // StepEnd closes a step. Usage is that of this run: zero for a hit.
 type StepEnd struct {
 	Status  Status            `json:"status"`
@@ -114,6 +125,7 @@ func (Progress) EventName() string  { return "progress" }
 func (Metric) EventName() string    { return "metric" }
 func (Log) EventName() string       { return "log" }
 func (Retry) EventName() string     { return "retry" }
+func (Gate) EventName() string      { return "gate" }
 func (StepEnd) EventName() string   { return "step-end" }
 func (Trouble) EventName() string   { return "error" }
 func (RunEnd) EventName() string    { return "run" }
@@ -140,6 +152,8 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		e.Fact, err = decodeFact[Log](b)
 	case "retry":
 		e.Fact, err = decodeFact[Retry](b)
+	case "gate":
+		e.Fact, err = decodeFact[Gate](b)
 	case "step-end":
 		e.Fact, err = decodeFact[StepEnd](b)
 	case "error":

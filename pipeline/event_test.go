@@ -31,6 +31,8 @@ var events = []struct {
 		`{"event":"log","time":"2025-01-02T03:04:05.6Z","step":"s","level":"warn","message":"a \u003cb\u003e\n"}`},
 	{Event{eventTime, "s", Retry{Attempt: 1, Message: "reset", Delay: 0.5}},
 		`{"event":"retry","time":"2025-01-02T03:04:05.6Z","step":"s","attempt":1,"message":"reset","delay":0.5}`},
+	{Event{eventTime, "s", Gate{Metric: "loss", Op: "<", Bound: 2, Value: new(2.5), Pos: Pos{"a.cue", 3, 4}}},
+		`{"event":"gate","time":"2025-01-02T03:04:05.6Z","step":"s","metric":"loss","op":"\u003c","bound":2,"value":2.5,"passed":false,"file":"a.cue","line":3,"col":4}`},
 	{Event{eventTime, "s", StepEnd{Status: Ran, Key: "k", Outputs: map[string]Digest{"o": {2}}, Usage: Usage{Seconds: 1.5, CPUSeconds: 2, PeakMemory: 3}}},
 		`{"event":"step-end","time":"2025-01-02T03:04:05.6Z","step":"s","status":"ran","key":"k","outputs":{"o":"0200000000000000000000000000000000000000000000000000000000000000"},"seconds":1.5,"cpuSeconds":2,"peakMemory":3}`},
 	{Event{eventTime, "", Trouble{Problem{Pos: Pos{"a.cue", 3, 4}, Message: "wrong", Hint: "right"}}},

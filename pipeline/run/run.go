@@ -227,17 +227,24 @@ func (s *scheduler) fail(it *plan.Item, r *pipeline.Result, cached bool, err err
 	s.settle(it, pipeline.Failed, err.Error(), r, cached)
 }
 
-// trouble says an error at the user's line.
+// trouble says an error at the user's line, or each of several.
 func (s *scheduler) trouble(n *pipeline.Node, err error) {
-	var p *pipeline.Problem
-	if !errors.As(err, &p) {
-		var step *pipeline.StepError
+	var all pipeline.Problems
+	var one *pipeline.Problem
+	var step *pipeline.StepError
+	switch {
+	case errors.As(err, &all):
+	case errors.As(err, &one):
+		all = pipeline.Problems{one}
+	default:
 		if errors.As(err, &step) {
 			err = step.Err
 		}
-		p = &pipeline.Problem{Pos: n.Pos, Message: fmt.Sprintf("step %s: %v", n.Name, err)}
+		all = pipeline.Problems{{Pos: n.Pos, Message: fmt.Sprintf("step %s: %v", n.Name, err)}}
 	}
-	s.say(n.Name, pipeline.Trouble{Problem: *p})
+	for _, p := range all {
+		s.say(n.Name, pipeline.Trouble{Problem: *p})
+	}
 }
 
 func (s *scheduler) settle(it *plan.Item, status pipeline.Status, reason string, r *pipeline.Result, cached bool) {

@@ -117,7 +117,8 @@ func (s *scheduler) resolve(ctx context.Context, n *pipeline.Node, known plan.Kn
 // maxMetrics bounds the size of a metrics file.
 const maxMetrics = 16 << 20
 
-// gate checks n's bounds on the metrics in r.
+// gate checks n's bounds on the metrics in r, says how each turned out, and
+// returns all that fail.
 func (s *scheduler) gate(n *pipeline.Node, r *pipeline.Result) error {
 	if len(n.Gate) == 0 {
 		return nil
@@ -126,23 +127,40 @@ func (s *scheduler) gate(n *pipeline.Node, r *pipeline.Result) error {
 	if err != nil {
 		return &pipeline.Problem{Pos: n.At("gate"), Message: fmt.Sprintf("step %s: gate: %v", n.Name, err)}
 	}
+	var problems pipeline.Problems
 	for _, b := range n.Gate {
+		g := pipeline.Gate{Metric: b.Metric, Op: b.Op, Bound: b.Value, Pos: b.Pos}
 		v, ok := metrics[b.Metric]
-		if !ok {
-			return &pipeline.Problem{
-				Pos:     b.Pos,
-				Message: fmt.Sprintf("step %s: gate: it has no metric %q", n.Name, b.Metric),
-				Hint:    "its metrics are " + names(metrics),
-			}
+		if ok {
+			g.Value, g.Passed = &v, b.Holds(v)
 		}
-		if !b.Holds(v) {
-			return &pipeline.Problem{
-				Pos:     b.Pos,
-				Message: fmt.Sprintf("step %s: gate: %s is %.6g, wanted %s %g", n.Name, b.Metric, v, b.Op, b.Value),
-			}
+		s.say(n.Name, g)
+		if p := gateProblem(n, g, metrics); p != nil {
+			problems = append(problems, p)
 		}
 	}
+	if len(problems) > 0 {
+		return problems
+	}
 	return nil
+}
+
+// gateProblem says what is wrong with a condition that does not hold.
+func gateProblem(n *pipeline.Node, g pipeline.Gate, metrics map[string]float64) *pipeline.Problem {
+	switch {
+	case g.Passed:
+		return nil
+	case g.Value == nil:
+		return &pipeline.Problem{
+			Pos:     g.Pos,
+			Message: fmt.Sprintf("step %s: gate: it has no metric %q", n.Name, g.Metric),
+			Hint:    "its metrics are " + names(metrics),
+		}
+	}
+	return &pipeline.Problem{
+		Pos:     g.Pos,
+		Message: fmt.Sprintf("step %s: gate: %s is %.6g, wanted %s %g", n.Name, g.Metric, *g.Value, g.Op, g.Bound),
+	}
 }
 
 // readMetrics reads the numbers of the metrics artifacts in r. Of one name in
