@@ -10,7 +10,12 @@ type machine struct {
 	steps int
 
 	memo map[int][]int32 // by page of places, then place and instruction; nil: off
+	runs map[int]stretch // by instruction: where the last long opRun went
 }
+
+// stretch is a part of the text all of whose characters a run takes, and the next
+// does not.
+type stretch struct{ lo, hi int }
 
 // frame is a way not tried yet or, if result, a place whose result is awaited.
 type frame struct {
@@ -24,6 +29,7 @@ const (
 	freeSteps = 1 << 12
 	perByte   = 64
 	pageSize  = 64      // places
+	longRun   = 32      // bytes; shorter runs are read anew
 	mostMemo  = 1 << 26 // results; when there are more they are found anew
 )
 
@@ -58,13 +64,7 @@ func (m *machine) run(pc, pos int) int {
 			pos, ok = pos+n, n > 0
 			pc++
 		case opRun:
-			count := 0
-			for n := in.set.at(m.s, pos); n > 0; n = in.set.at(m.s, pos) {
-				pos += n
-				count++
-			}
-			m.steps += count
-			ok = count >= in.y
+			pos, ok = m.takeRun(pc, pos)
 			pc++
 		case opJump:
 			pc = in.x
@@ -90,6 +90,30 @@ func (m *machine) run(pc, pos int) int {
 			}
 		}
 	}
+}
+
+// takeRun returns where the run of instruction pc that begins at pos ends, and
+// whether it is long enough. A run within one taken before ends where that did,
+// so that runs from many places do not read the same text again and again.
+func (m *machine) takeRun(pc, pos int) (int, bool) {
+	in := &m.code[pc]
+	known := m.runs[pc]
+	count, from := 0, pos
+	for n := in.set.at(m.s, pos); n > 0; n = in.set.at(m.s, pos) {
+		if count >= in.y && known.lo <= pos && pos < known.hi {
+			return known.hi, true
+		}
+		pos += n
+		count++
+	}
+	m.steps += count
+	if pos-from >= longRun {
+		if m.runs == nil {
+			m.runs = map[int]stretch{}
+		}
+		m.runs[pc] = stretch{from, pos}
+	}
+	return pos, count >= in.y
 }
 
 // ask answers opAhead, opBehind and opAtomic: where to go on, and whether.
