@@ -111,15 +111,9 @@ func (s *Store) dropResult(k pipeline.Key, inode uint64, problem string) error {
 // measure fills in the sizes of r's artifacts and returns all blobs that r
 // stands for: log, directories and files.
 func (s *Store) measure(ctx context.Context, r *pipeline.Result) ([]sized, error) {
-	w := &walk{store: s, dirs: map[pipeline.Digest]int64{}, seen: map[pipeline.Digest]int64{}}
-	for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
-		a := r.Outputs[name]
-		size, err := w.tree(ctx, a.Root, 0)
-		if err != nil {
-			return nil, err
-		}
-		a.Size = size
-		r.Outputs[name] = a
+	w := newWalk(s.directory)
+	if err := w.outputs(ctx, r); err != nil {
+		return nil, err
 	}
 	if !r.Log.IsZero() {
 		st, err := s.check(r.Log)
@@ -136,11 +130,29 @@ const maxDepth = 100
 
 // A walk visits each directory of some trees once.
 type walk struct {
-	store *Store
-	dirs  map[pipeline.Digest]int64 // total size of a directory's files
-	seen  map[pipeline.Digest]int64 // size of a blob
+	read  func(pipeline.Digest) (*pipeline.Directory, int64, error) // a directory and the size of its encoding
+	dirs  map[pipeline.Digest]int64                                 // total size of a directory's files
+	seen  map[pipeline.Digest]int64                                 // size of a blob
 	blobs []sized
 	err   error // two sizes for one digest
+}
+
+func newWalk(read func(pipeline.Digest) (*pipeline.Directory, int64, error)) *walk {
+	return &walk{read: read, dirs: map[pipeline.Digest]int64{}, seen: map[pipeline.Digest]int64{}}
+}
+
+// outputs visits the trees of r's artifacts and fills in their sizes.
+func (w *walk) outputs(ctx context.Context, r *pipeline.Result) error {
+	for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
+		a := r.Outputs[name]
+		size, err := w.tree(ctx, a.Root, 0)
+		if err != nil {
+			return err
+		}
+		a.Size = size
+		r.Outputs[name] = a
+	}
+	return nil
 }
 
 func (w *walk) add(d pipeline.Digest, size int64) {
@@ -164,7 +176,7 @@ func (w *walk) tree(ctx context.Context, d pipeline.Digest, depth int) (int64, e
 	if ctx.Err() != nil {
 		return 0, canceled(ctx)
 	}
-	dir, size, err := w.store.directory(d)
+	dir, size, err := w.read(d)
 	if err != nil {
 		return 0, err
 	}
@@ -204,7 +216,12 @@ func (s *Store) directory(d pipeline.Digest) (*pipeline.Directory, int64, error)
 		return nil, 0, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxDirectory+1))
+	return readDirectory(f, d)
+}
+
+// readDirectory reads the encoding of the directory d, which must be all of r.
+func readDirectory(r io.Reader, d pipeline.Digest) (*pipeline.Directory, int64, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxDirectory+1))
 	if err != nil {
 		return nil, 0, err
 	}

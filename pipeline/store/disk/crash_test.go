@@ -47,6 +47,9 @@ func crashAt(dir string, n int) error {
 			os.Exit(crashCode)
 		}
 	}
+	if os.Getenv("PIPE_TEST_CRASH_FILE") != "" {
+		return importWork(s)
+	}
 	return crashWork(s)
 }
 

@@ -152,7 +152,7 @@ func (g *collector) listResults(ctx context.Context) error {
 // keepBlobs holds on to the blobs that the caller named, with their trees.
 func (g *collector) keepBlobs(ctx context.Context) error {
 	for _, d := range g.options.Blobs {
-		w := &walk{store: g.store, dirs: map[pipeline.Digest]int64{}, seen: map[pipeline.Digest]int64{}}
+		w := newWalk(g.store.directory)
 		w.add(d, 0)
 		// What is no tree is a blob of its own; what is incomplete is kept
 		// as far as it goes.
