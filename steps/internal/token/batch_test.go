@@ -44,7 +44,8 @@ func TestNoAllocation(t *testing.T) {
 }
 
 // TestTortureOneLetter encodes a megabyte of one letter, and of other runs that
-// no pre-tokenizer cuts, in well under a second each.
+// no pre-tokenizer cuts. Each takes a small part of a second; what is quadratic
+// in the length of a word would take hours, and is told so after a minute.
 func TestTortureOneLetter(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a megabyte fifty times")
@@ -55,7 +56,7 @@ func TestTortureOneLetter(t *testing.T) {
 			text := strings.Repeat(unit, 1<<20/len(unit))
 			start := time.Now()
 			ids := tok.Encode(text, false)
-			if took := time.Since(start); took > 3*time.Second { // a loaded machine, the race detector
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("%s: a megabyte of %q took %v", name, unit, took)
 			}
 			if len(ids) == 0 {
