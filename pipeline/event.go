@@ -87,6 +87,14 @@ type Gate struct {
 	Pos
 }
 
+// String says what was measured and what was wanted.
+func (g Gate) String() string {
+	if g.Value == nil {
+		return fmt.Sprintf("it has no metric %q", g.Metric)
+	}
+	return fmt.Sprintf("%s is %.6g, wanted %s %g", g.Metric, *g.Value, g.Op, g.Bound)
+}
+
 // StepEnd closes a step. Usage is that of this run: zero for a hit.
 type StepEnd struct {
 	Status  Status            `json:"status"`

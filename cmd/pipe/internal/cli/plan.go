@@ -24,6 +24,7 @@ type forecast struct {
 	Key      string             `json:"key"`
 	Bytes    int64              `json:"bytes"` // of the outputs of a hit
 	Outputs  map[string]string  `json:"outputs"`
+	Gates    []pipeline.Gate    `json:"gates,omitempty"` // of a hit
 	Estimate *pipeline.Estimate `json:"estimate,omitempty"`
 }
 
@@ -34,6 +35,7 @@ type planPage struct {
 	Hit     int        `json:"hit"`
 	Miss    int        `json:"miss"`
 	Unknown int        `json:"unknown"`
+	Failing int        `json:"failing"` // hits whose gate fails
 	Steps   []forecast `json:"steps"`
 }
 
@@ -45,24 +47,34 @@ func (a *app) planCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.file = args[0]
 			page, err := a.plan(cmd.Context(), src, args[1:])
-			if err != nil {
-				return err
-			}
-			if asJSON {
+			if err == nil && asJSON {
 				err = a.printJSON(page)
-			} else {
-				page.print(a.out)
+			} else if err == nil {
+				err = page.print(a.out)
 			}
-			if err == nil && exitCode && page.Miss+page.Unknown > 0 {
-				err = exitError{exitFailed}
+			if exitCode {
+				err = a.planVerdict(page, err)
 			}
 			return err
 		},
 	}
 	src.tagFlag(cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 0 when all is cached, 1 when something would run")
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 0 when all is cached and every gate holds, 1 when something would run or fail, 2 when there is no telling")
 	return cmd
+}
+
+// planVerdict turns a plan into the exit code that --exit-code promises: what
+// went wrong is never taken for a step that would run.
+func (a *app) planVerdict(page *planPage, err error) error {
+	switch {
+	case err == nil && page.Miss+page.Unknown+page.Failing > 0:
+		return exitError{exitFailed}
+	case err != nil && codeOf(err) == exitFailed:
+		a.complain(err)
+		return exitError{exitWrong}
+	}
+	return err
 }
 
 func (a *app) plan(ctx context.Context, src source, targets []string) (*planPage, error) {
@@ -110,9 +122,24 @@ func newForecast(ctx context.Context, p *plan.Planner, it *plan.Item) (forecast,
 			f.Outputs[name] = art.Root.String()
 		}
 	}
+	if it.State == plan.Hit {
+		var failed error
+		f.Gates, failed = p.Gate(it.Node, it.Result)
+		f.Reason = gateReason(failed)
+	}
 	var err error
 	f.Estimate, err = p.Estimate(ctx, it)
 	return f, err
+}
+
+// gateReason says on one line what makes the gate of a hit fail.
+func gateReason(failed error) string {
+	var all []string
+	for _, p := range problemsOf(failed) {
+		_, what, _ := strings.Cut(p.Message, "gate: ")
+		all = append(all, fmt.Sprintf("gate fails: %s (%s)", what, p.Pos))
+	}
+	return strings.Join(all, "; ")
 }
 
 func (page *planPage) add(f forecast) {
@@ -120,6 +147,9 @@ func (page *planPage) add(f forecast) {
 	switch f.State {
 	case plan.Hit:
 		page.Hit++
+		if f.Reason != "" {
+			page.Failing++
+		}
 	case plan.Miss:
 		page.Miss++
 	default:
@@ -127,7 +157,7 @@ func (page *planPage) add(f forecast) {
 	}
 }
 
-func (page *planPage) print(w io.Writer) {
+func (page *planPage) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range page.Steps {
 		var notes []string
@@ -142,8 +172,15 @@ func (page *planPage) print(w io.Writer) {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Step, f.Kind, f.State, strings.Join(notes, "; "))
 	}
-	t.Flush()
-	fmt.Fprintf(w, "%s: %d hit, %d miss, %d unknown\n", page.Name, page.Hit, page.Miss, page.Unknown)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	failing := ""
+	if page.Failing > 0 {
+		failing = fmt.Sprintf("; the gate of %s fails", count(page.Failing, "hit"))
+	}
+	_, err := fmt.Fprintf(w, "%s: %d hit, %d miss, %d unknown%s\n", page.Name, page.Hit, page.Miss, page.Unknown, failing)
+	return err
 }
 
 // estimateText says a forecast of cost in one line.
