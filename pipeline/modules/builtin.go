@@ -70,7 +70,7 @@ func builtinSource(mv module.Version) (module.SourceLoc, error) {
 // checkBuiltin refuses versions newer than this program.
 func checkBuiltin(mv module.Version) error {
 	if mv.Path() != SchemaPath || compareVersions(mv.Version(), SchemaVersion) > 0 {
-		return &TooNewError{Module: mv}
+		return tooNew(mv)
 	}
 	return nil
 }
