@@ -48,6 +48,7 @@ type Template struct {
 	kind   string
 	source string
 	engine *engine // nil for the kind None
+	direct *direct // what the engine does, sooner; nil where it alone can
 	tok    *token.Tokenizer
 	stops  []int32 // sorted
 	stop   map[int32]bool
@@ -87,6 +88,7 @@ func Load(dir string, tok *token.Tokenizer, spec Spec) (*Template, error) {
 	if t.engine, err = compile(t.source); err != nil {
 		return nil, fmt.Errorf("%s template: %w", t.kind, err)
 	}
+	t.direct = newDirect(rewrite(t.source))
 	t.setStops(tok.StopIDs())
 	if err := t.probe(); err != nil {
 		return nil, fmt.Errorf("%s template: %w", t.kind, err)
@@ -139,6 +141,16 @@ func (t *Template) render(ctx context.Context, messages []Message, tools string,
 	if t.engine == nil {
 		return "", nil, errors.New("a conversation needs a chat template: say template: \"model\", \"chatml\", \"alpaca\" or {jinja: …}")
 	}
+	if ctx.Err() == nil {
+		if text, marks, ok := t.renderDirect(messages, tools, generate); ok {
+			return text, marks, nil
+		}
+	}
+	return t.renderEngine(ctx, messages, tools, generate)
+}
+
+// renderEngine is render by the engine, which decides what is right.
+func (t *Template) renderEngine(ctx context.Context, messages []Message, tools string, generate bool) (string, []mark, error) {
 	vars, err := t.variables(messages, tools)
 	if err != nil {
 		return "", nil, err
