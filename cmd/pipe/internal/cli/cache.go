@@ -29,10 +29,10 @@ func (a *app) cacheCommand() *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
-			return usagef("pipe cache: say which: du, gc or verify")
+			return usagef("pipe cache: say which: du, gc, verify, export or import")
 		},
 	}
-	for _, sub := range []*cobra.Command{a.cacheDuCommand(), a.cacheGCCommand(), a.cacheVerifyCommand()} {
+	for _, sub := range []*cobra.Command{a.cacheDuCommand(), a.cacheGCCommand(), a.cacheVerifyCommand(), a.cacheExportCommand(), a.cacheImportCommand()} {
 		wrapArgs(sub)
 		cmd.AddCommand(sub)
 	}
