@@ -126,14 +126,24 @@ func (a *app) gc(ctx context.Context, bytes int64, del bool) (*gcPage, error) {
 	return &gcPage{Deleted: del, Budget: bytes, GCResult: r}, nil
 }
 
-// roots are the results that gc keeps: those of the latest run of every
-// pipeline file that still exists.
+// roots are the results that gc keeps: those of tagged runs, and of the latest
+// run of every pipeline file that still exists.
 func (s *session) roots(ctx context.Context) ([]pipeline.Key, error) {
 	runs, err := s.past.history.Runs(ctx, "", 0)
 	if err != nil {
 		return nil, err
 	}
+	tags, damaged, err := s.tags().List()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range damaged {
+		fmt.Fprintln(s.err, "pipe:", d)
+	}
 	var keys []pipeline.Key
+	for _, t := range tags {
+		keys = append(keys, t.Keys()...)
+	}
 	seen := map[string]bool{}
 	for _, r := range runs {
 		if seen[r.File] {
@@ -173,7 +183,7 @@ func (a *app) printGC(page *gcPage) error {
 	_, err := fmt.Fprintf(a.out, "%s %s: %s before, %s after, budget %s\n", verb, view.Bytes(page.Before-page.After),
 		view.Bytes(page.Before), view.Bytes(page.After), view.Bytes(page.Budget))
 	if err == nil && page.After > page.Budget {
-		_, err = fmt.Fprintln(a.out, "the rest stays: the latest run of every pipeline that still exists needs it, or it is in use")
+		_, err = fmt.Fprintln(a.out, "the rest stays: a tag or the latest run of every pipeline that still exists needs it, or it is in use")
 	}
 	if err == nil && !page.Deleted && len(page.Evicted) > 0 {
 		_, err = fmt.Fprintln(a.out, "nothing was deleted; --delete does it")

@@ -16,6 +16,7 @@ func (a *app) commands() []*cobra.Command {
 		a.showCommand(),
 		a.logsCommand(),
 		a.diffCommand(),
+		a.tagCommand(),
 		a.verifyCommand(),
 		a.getCommand(),
 		a.inspectCommand(),
