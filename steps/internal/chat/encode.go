@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // Unsupervised is the label of a token that the loss does not look at.
@@ -245,12 +247,24 @@ func (row *Encoded) cut(n int) {
 // special token itself, as in transformers; to text of the others the BOS
 // that the tokenizer adds is added unless they begin with it.
 func (t *Template) ids(text string) ([]int32, error) {
+	return t.single(t.tok.AppendEncode(t.front(text), text, false))
+}
+
+// idsOf is ids of a text whose prefixes will be asked for.
+func (t *Template) idsOf(text string) ([]int32, *token.Parts, error) {
+	ids, parts := t.tok.AppendEncodeParts(t.front(text), text)
+	ids, err := t.single(ids)
+	return ids, parts, err
+}
+
+// front is what stands before rendered text.
+func (t *Template) front(text string) []int32 {
+	ids := make([]int32, 0, len(text)/3+8)
 	bos, ok := t.tok.BOS()
-	var ids []int32
 	if ok && t.kind != Model && t.tok.AddsBOS() && !strings.HasPrefix(text, t.piece(bos, ok)) {
 		ids = append(ids, bos)
 	}
-	return t.single(t.tok.AppendEncode(ids, text, false))
+	return ids
 }
 
 // raw encodes text that no template wrote: the tokenizer's BOS, if it adds

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // The mask says which tokens of a conversation are supervised. Where the template
@@ -81,7 +83,7 @@ func (t *Template) encodeMessages(ctx context.Context, r Record) (Encoded, error
 	if err != nil {
 		return Encoded{}, err
 	}
-	ids, err := t.ids(full)
+	ids, parts, err := t.idsOf(full)
 	if err != nil {
 		return Encoded{}, err
 	}
@@ -91,7 +93,7 @@ func (t *Template) encodeMessages(ctx context.Context, r Record) (Encoded, error
 	}
 	row := newRow(ids)
 	row.Lost = lost(r, full)
-	m := masker{t: t, r: r, full: full, row: &row, weights: weights}
+	m := masker{t: t, r: r, full: full, parts: parts, row: &row, weights: weights}
 	if len(marks) > 0 {
 		err = m.marked(marks)
 	} else {
@@ -112,7 +114,9 @@ type masker struct {
 	t       *Template
 	r       Record
 	full    string
+	parts   *token.Parts // of full
 	row     *Encoded
+	rest    []int32   // scratch of tokens
 	weights []float64 // of each message
 	end     int       // of the last supervised token
 }
@@ -249,6 +253,15 @@ func (m *masker) advice(n int) string {
 // tokens returns how many of the row's tokens are those of text, with which the
 // whole begins.
 func (m *masker) tokens(text string) (int, error) {
+	if bos := m.t.piece(m.t.tok.BOS()); len(text) >= len(bos) { // it begins with BOS if the whole does
+		// What the parts up to the last added token are is known: only what follows
+		// it is encoded, and held against the row.
+		shared, rest, ok := m.parts.Prefix(m.rest[:0], len(text))
+		m.rest = rest
+		if ids := m.row.IDs; ok && shared+len(rest) <= len(ids) && slices.Equal(rest, ids[shared:shared+len(rest)]) {
+			return shared + len(rest), nil
+		}
+	}
 	before, err := m.t.ids(text)
 	if err != nil {
 		return 0, err

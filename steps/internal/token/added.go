@@ -23,6 +23,7 @@ type matcher struct {
 	one    string    // the only such byte, when there is just one
 	nodes  []trieNode
 	tokens []addedToken
+	plain  bool // no token looks at what is around it
 }
 
 // trieNode is a state of the matcher; node 0 is the root.
@@ -38,7 +39,10 @@ type trieEdge struct {
 
 // newMatcher builds the matcher of tokens, found by contents (one a token).
 func newMatcher(tokens []addedToken, contents []string) *matcher {
-	m := &matcher{tokens: tokens, nodes: []trieNode{{token: -1}}}
+	m := &matcher{tokens: tokens, nodes: []trieNode{{token: -1}}, plain: true}
+	for _, t := range tokens {
+		m.plain = m.plain && !t.SingleWord && !t.LStrip && !t.RStrip
+	}
 	for i, content := range contents {
 		if content == "" {
 			continue
