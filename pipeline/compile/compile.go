@@ -93,11 +93,12 @@ func (c *compiler) compile(ctx context.Context, opts Options) error {
 	c.refuseValues()
 	c.injectTags(opts.Tags)
 	c.rewriteNeeds()
+	expandTemplates(c.file, c.lang, true)
 	if len(c.problems) > 0 {
 		return c.done()
 	}
 	var err error
-	if c.world, err = c.build(ctx, opts); err != nil {
+	if c.world, err = c.build(ctx, c.lang, opts); err != nil {
 		return err
 	}
 	if err := c.world.inst.Err; err != nil {
@@ -115,6 +116,7 @@ func (c *compiler) compile(ctx context.Context, opts Options) error {
 	if err := c.root.Err(); err != nil && len(c.problems) == 0 {
 		c.report(err) // such as a comprehension over what has no value
 	}
+	c.checkWires()
 	if len(c.problems) == 0 {
 		c.order()
 	}

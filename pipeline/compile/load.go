@@ -97,12 +97,12 @@ type world struct {
 }
 
 // build evaluates s; compile errors are left in world.inst.Err.
-func (s *source) build(ctx context.Context, opts Options) (*world, error) {
+func (s *source) build(ctx context.Context, lang *language, opts Options) (*world, error) {
 	s.embedSchema()
 	w := &world{ctx: cuecontext.New(), modules: modules.New(ctx, opts.Env)}
 	var schema *build.Instance
 	if s.imports {
-		w.inst, schema = s.load(w.modules, opts)
+		w.inst, schema = s.load(w.modules, lang, opts)
 	} else {
 		var err error
 		if schema, err = schemaInstance(); err != nil {
@@ -136,16 +136,7 @@ func (s *source) embedSchema() {
 	id := ast.NewIdent(alias)
 	id.Node = spec
 	embed := &ast.EmbedDecl{Expr: &ast.SelectorExpr{X: id, Sel: ast.NewIdent("#Pipeline")}}
-	first := slices.IndexFunc(s.file.Decls, func(d ast.Decl) bool {
-		switch d.(type) {
-		case *ast.Package, *ast.Attribute, *ast.CommentGroup:
-			return false
-		}
-		return true
-	})
-	if first < 0 {
-		first = len(s.file.Decls)
-	}
+	first := firstDecl(s.file)
 	imports := &ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}
 	s.file.Decls = slices.Insert(s.file.Decls, first, ast.Decl(imports))
 	s.file.Decls = append(s.file.Decls, embed)

@@ -17,7 +17,7 @@ import (
 
 // load resolves the imports of s. It returns the instance of the file, whose
 // Err holds what went wrong, and that of the schema when anything imports it.
-func (s *source) load(registry *modules.Registry, opts Options) (inst, schema *build.Instance) {
+func (s *source) load(registry *modules.Registry, lang *language, opts Options) (inst, schema *build.Instance) {
 	cfg := &load.Config{Dir: s.dir, Overlay: map[string]load.Source{}, Env: opts.Env, Registry: registry}
 	if err := modules.Overlay(cfg.Overlay); err != nil {
 		return failedInstance(err), nil
@@ -42,7 +42,11 @@ func (s *source) load(registry *modules.Registry, opts Options) (inst, schema *b
 			s.depend(name, src)
 			mu.Unlock()
 		}
-		return parser.ParseFile(name, src, c)
+		f, err := parser.ParseFile(name, src, c)
+		if err == nil && !modules.Builtin(name) {
+			expandTemplates(f, lang, false)
+		}
+		return f, err
 	}
 	inst = load.Instances([]string{s.abs}, cfg)[0]
 	return inst, findSchema(inst, map[*build.Instance]bool{})

@@ -279,7 +279,7 @@ func (c *compiler) readInputs(n *pipeline.Node, v cue.Value, f *field) error {
 		if f.shape.at(name) == nil || in.Err() != nil {
 			return errWrong
 		}
-		ref, _, err := readRef(in)
+		ref, err := readWire(in)
 		if err != nil {
 			return errWrong
 		}
@@ -295,15 +295,20 @@ var (
 	typePath = cue.ParsePath("type")
 )
 
+// readWire reads what steps.X.out.Y stands for.
+func readWire(v cue.Value) (ref pipeline.Ref, err error) {
+	if ref.Step, err = v.LookupPath(stepPath).String(); err != nil {
+		return ref, err
+	}
+	ref.Output, err = v.LookupPath(outName).String()
+	return ref, err
+}
+
 // readRef reads what steps.X.out.Y stands for, and its type.
 func readRef(v cue.Value) (ref pipeline.Ref, typ string, err error) {
-	if ref.Step, err = v.LookupPath(stepPath).String(); err != nil {
-		return ref, "", err
+	if ref, err = readWire(v); err == nil {
+		typ, err = v.LookupPath(typePath).String()
 	}
-	if ref.Output, err = v.LookupPath(outName).String(); err != nil {
-		return ref, "", err
-	}
-	typ, err = v.LookupPath(typePath).String()
 	return ref, typ, err
 }
 

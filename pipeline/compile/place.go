@@ -217,9 +217,9 @@ func (u conjunct) label() token.Pos {
 func (u conjunct) expr() ast.Expr {
 	switch x := u.src.(type) {
 	case *ast.Field:
-		return x.Value
+		return unforced(x.Value)
 	case ast.Expr:
-		return x
+		return unforced(x)
 	}
 	return nil
 }

@@ -439,3 +439,49 @@ func (c *compiler) diagnoseGate(step string, v cue.Value, f *field) {
 		c.add(us[0].pos(), hint, "the gate on %s of step %s is not a bound: %s", name, step, got)
 	}
 }
+
+// checkWires says which inputs come from steps or outputs that there are not,
+// or hold something else than they say: the schema fills in what steps.X.out.Y
+// is, but a template states what it expects.
+func (c *compiler) checkWires() {
+	wanted := map[*field][]string{}
+	for _, name := range c.names {
+		n := c.nodes[name]
+		if n == nil {
+			continue
+		}
+		inputs := c.lang.kinds[n.Kind].fields["in"]
+		for _, in := range slices.Sorted(maps.Keys(n.Inputs)) {
+			f := inputs.shape.at(in)
+			types, ok := wanted[f]
+			if !ok {
+				types = inputTypes(f)
+				wanted[f] = types
+			}
+			c.checkWire(n, in, types)
+		}
+	}
+}
+
+func (c *compiler) checkWire(n *pipeline.Node, in string, types []string) {
+	ref := n.Inputs[in]
+	up := c.nodes[ref.Step]
+	at := func() token.Pos { return c.at(n.Name, c.steps[n.Name], "in."+in) }
+	if !c.steps[ref.Step].Exists() {
+		c.add(at(), choose("step", ref.Step, c.names), "unknown step %q, which feeds input %s of step %s", ref.Step, in, n.Name)
+		return
+	}
+	if up == nil {
+		return // it has mistakes of its own
+	}
+	typ, ok := up.Outputs[ref.Output]
+	if !ok {
+		c.add(at(), choose("output", ref.Output, slices.Sorted(maps.Keys(up.Outputs))),
+			"step %s has no output %q, which feeds input %s of step %s", ref.Step, ref.Output, in, n.Name)
+		return
+	}
+	if len(types) > 0 && !slices.Contains(types, typ) {
+		c.add(at(), c.candidates(n.Name, in, types), "input %s of step %s wants %s, but steps[%q].out.%s is %s",
+			in, n.Name, article(types), ref.Step, ref.Output, noun(typ))
+	}
+}
