@@ -7,7 +7,6 @@ import (
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
-
 )
 
 // The steps of a template become steps of a pipeline, and meet the schema
@@ -461,4 +460,3 @@ func isIdent(x ast.Expr, name string) bool {
 	id, ok := x.(*ast.Ident)
 	return ok && id.Name == name
 }
-
