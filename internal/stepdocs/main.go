@@ -23,6 +23,7 @@ var sections = []struct{ file, title string }{
 	{"fetch", "fetch"}, {"convert", "convert"}, {"clean", "clean"}, {"mix", "mix"}, {"tokenizer", "tokenizer"},
 	{"tokenize", "tokenize"}, {"quantize", "quantize"},
 	{"train", "train"}, {"evaluate", "evaluate"}, {"merge", "merge"}, {"exec", "exec"},
+	{"template", "What templates are made with"},
 }
 
 func main() {
