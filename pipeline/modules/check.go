@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/mod/modfile"
@@ -45,7 +47,8 @@ type checkedZip struct {
 	sums
 	modFile []byte
 	digests map[string]pipeline.Digest // by name
-	bytes   int64                      // of all files
+	sizes   map[string]int64
+	bytes   int64 // of all files
 }
 
 // checkZip reads the archive of a module to its end: names, sizes, checksums
@@ -74,7 +77,7 @@ func checkZip(b []byte, mpath, version string) (*checkedZip, error) {
 	if _, _, _, err := modzip.CheckZip(mv, bytes.NewReader(b), int64(len(b))); err != nil {
 		return refuse("%s", plainZip(err))
 	}
-	c := &checkedZip{digests: map[string]pipeline.Digest{}}
+	c := &checkedZip{digests: map[string]pipeline.Digest{}, sizes: map[string]int64{}}
 	tree := newTreeSum()
 	for _, f := range z.File {
 		if strings.HasSuffix(f.Name, "/") {
@@ -91,6 +94,7 @@ func checkZip(b []byte, mpath, version string) (*checkedZip, error) {
 			return refuse("%q in it is damaged", f.Name)
 		}
 		c.bytes += int64(len(content))
+		c.sizes[f.Name] = int64(len(content))
 		c.digests[f.Name] = pipeline.SumBytes(content)
 		tree.add(f.Name, c.digests[f.Name])
 		if f.Name == "cue.mod/module.cue" {
@@ -102,6 +106,23 @@ func checkZip(b []byte, mpath, version string) (*checkedZip, error) {
 	}
 	c.sums = sums{mod: pipeline.SumBytes(c.modFile), tree: tree.sum()}
 	return c, nil
+}
+
+// differs names a file that is not the same in c and o.
+func (c *checkedZip) differs(o *checkedZip) string {
+	for _, name := range slices.Sorted(maps.Keys(o.digests)) {
+		if d, ok := c.digests[name]; !ok {
+			return name + " is new"
+		} else if d != o.digests[name] {
+			return name + " differs"
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.digests)) {
+		if _, ok := o.digests[name]; !ok {
+			return name + " is gone"
+		}
+	}
+	return "nothing differs"
 }
 
 // readFile reads one file of an archive, which has just the size it says.

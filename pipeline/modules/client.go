@@ -34,8 +34,9 @@ type resolver struct {
 	env   []string
 	write bool // for publishing
 
-	mu   sync.Mutex // guards sums
-	sums map[string]sums
+	mu        sync.Mutex // guards what follows, by path@version
+	sums      map[string]sums
+	manifests map[string]*ociregistry.Manifest
 }
 
 func newResolver(env []string) (*resolver, error) {
@@ -51,7 +52,7 @@ func newResolver(env []string) (*resolver, error) {
 	if err != nil {
 		return nil, &Error{Message: "CUE_REGISTRY is wrong: " + oneLine(err), Hint: "write it like registry.example.com/modules, or localhost:5000+insecure for one without HTTPS"}
 	}
-	return &resolver{Resolver: next, env: env, sums: map[string]sums{}}, nil
+	return &resolver{Resolver: next, env: env, sums: map[string]sums{}, manifests: map[string]*ociregistry.Manifest{}}, nil
 }
 
 // remote describes where a module is looked for.
@@ -95,9 +96,6 @@ type guard struct {
 	remote         remote
 	resolver       *resolver
 	mpath, version string
-
-	mu       sync.Mutex // guards manifest
-	manifest *ociregistry.Manifest
 }
 
 // GetTag implements ociregistry.Reader: the manifest of the module.
@@ -126,17 +124,17 @@ func (g *guard) GetTag(ctx context.Context, repo, tag string) (ociregistry.BlobR
 			return nil, g.strange("sends a manifest whose digests are not SHA-256")
 		}
 	}
-	g.mu.Lock()
-	g.manifest = &m
-	g.mu.Unlock()
+	g.resolver.mu.Lock()
+	g.resolver.manifests[g.remote.module] = &m
+	g.resolver.mu.Unlock()
 	return blob{io.NopCloser(bytes.NewReader(b)), r.Descriptor()}, nil
 }
 
 // GetBlob implements ociregistry.Reader: the module file, or the archive.
 func (g *guard) GetBlob(ctx context.Context, repo string, d ociregistry.Digest) (ociregistry.BlobReader, error) {
-	g.mu.Lock()
-	m := g.manifest
-	g.mu.Unlock()
+	g.resolver.mu.Lock()
+	m := g.resolver.manifests[g.remote.module]
+	g.resolver.mu.Unlock()
 	if m == nil {
 		return nil, g.strange("was asked for a layer before its manifest")
 	}

@@ -7,6 +7,10 @@ import (
 	"cuelang.org/go/mod/modfile"
 )
 
+// language is the version of CUE that module files written here ask for: that
+// of the schema, so that older programs can read them too.
+const language = "v0.12.0"
+
 // FindFile returns the module file that governs dir, or "".
 func FindFile(dir string) string {
 	for {
@@ -25,7 +29,7 @@ func FindFile(dir string) string {
 // WithSchema returns the module file at path, depending on the schema too. A
 // missing file is that of a nameless module.
 func WithSchema(path string) ([]byte, error) {
-	f := &modfile.File{Module: "pipeline.local@v0", Language: &modfile.Language{Version: "v0.12.0"}}
+	f := &modfile.File{Module: "pipeline.local@v0", Language: &modfile.Language{Version: language}}
 	b, err := os.ReadFile(path)
 	if err == nil {
 		f, err = modfile.Parse(b, path)

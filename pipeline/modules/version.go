@@ -39,3 +39,15 @@ func isOrAre(n int) string {
 	}
 	return "are"
 }
+
+// next returns the version after v.
+func next(v string) string {
+	var major, minor, patch int
+	if semver.Prerelease(v) != "" {
+		return strings.TrimSuffix(v, semver.Prerelease(v))
+	}
+	if _, err := fmt.Sscanf(v, "v%d.%d.%d", &major, &minor, &patch); err != nil {
+		return "the next"
+	}
+	return fmt.Sprintf("v%d.%d.%d", major, minor, patch+1)
+}

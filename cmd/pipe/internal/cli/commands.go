@@ -21,6 +21,7 @@ func (a *app) commands() []*cobra.Command {
 		a.getCommand(),
 		a.inspectCommand(),
 		a.generateCommand(),
+		a.modCommand(),
 		a.lockCommand(),
 		a.cacheCommand(),
 		a.doctorCommand(),
