@@ -133,6 +133,10 @@ type Pos struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
 	Col  int    `json:"col,omitempty"`
+
+	// Template is the place inside a template that the user's line uses, such as
+	// "example.com/chat@v0.2.0:lora.cue:12:3"; empty elsewhere.
+	Template string `json:"template,omitempty"`
 }
 
 // IsValid reports whether p names a place.
@@ -140,6 +144,8 @@ func (p Pos) IsValid() bool { return p.File != "" && p.Line > 0 }
 
 func (p Pos) String() string {
 	switch {
+	case p.IsValid() && p.Template != "":
+		return fmt.Sprintf("%s:%d:%d: in %s", p.File, p.Line, p.Col, p.Template)
 	case p.IsValid():
 		return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 	case p.File != "":

@@ -26,7 +26,7 @@ import (
 //
 // It is a hit when all of that is still so; anything else is a miss and the
 // file is written anew. Its loss costs a compilation, nothing more.
-const cacheMagic = "pipe graph 1\n"
+const cacheMagic = "pipe graph 2\n"
 
 // Cached is File, remembering graphs in dir: as long as nothing changed that
 // the graph depends on, CUE is not even loaded. Only what compiles is

@@ -39,15 +39,21 @@ func each[T any](list []T, f func(T)) {
 }
 
 func (e *encoder) pos(p pipeline.Pos) {
-	i, ok := e.files[p.File]
-	if !ok {
-		i = len(e.names)
-		e.files[p.File] = i
-		e.names = append(e.names, p.File)
-	}
-	e.uint(uint64(i))
+	e.uint(e.name(p.File))
 	e.uint(uint64(p.Line))
 	e.uint(uint64(p.Col))
+	e.uint(e.name(p.Template))
+}
+
+// name returns the index of a name that many positions share.
+func (e *encoder) name(s string) uint64 {
+	i, ok := e.files[s]
+	if !ok {
+		i = len(e.names)
+		e.files[s] = i
+		e.names = append(e.names, s)
+	}
+	return uint64(i)
 }
 
 // encodeGraph returns g in the stored form.
@@ -183,12 +189,12 @@ func (d *decoder) list() []string {
 }
 
 func (d *decoder) pos() pipeline.Pos {
-	i, line, col := d.uint(), d.uint(), d.uint()
-	if i >= uint64(len(d.files)) || line > math.MaxInt32 || col > math.MaxInt32 {
+	i, line, col, in := d.uint(), d.uint(), d.uint(), d.uint()
+	if i >= uint64(len(d.files)) || in >= uint64(len(d.files)) || line > math.MaxInt32 || col > math.MaxInt32 {
 		d.fail()
 		return pipeline.Pos{}
 	}
-	return pipeline.Pos{File: d.files[i], Line: int(line), Col: int(col)}
+	return pipeline.Pos{File: d.files[i], Line: int(line), Col: int(col), Template: d.files[in]}
 }
 
 // decodeGraph reads what encodeGraph wrote; the graph keeps b.

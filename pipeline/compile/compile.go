@@ -68,11 +68,15 @@ type compiler struct {
 	said        map[pipeline.Problem]int // how often, but for the step's name
 	first       map[pipeline.Problem]*pipeline.Problem
 	more        map[*pipeline.Problem]int
-	blamed      []token.Pos         // places that problems stand at
-	tagged      map[*ast.Field]*tag // fields that -t gave a value
-	stray       bool                // a step stands outside of steps
-	misnamed    map[string]bool     // fields of the pipeline that a misspelt one was meant to be
-	later       []func()            // complaints that only count when there is no other
+	blamed      []token.Pos          // places that problems stand at
+	tagged      map[*ast.Field]*tag  // fields that -t gave a value
+	stray       bool                 // a step stands outside of steps
+	misnamed    map[string]bool      // fields of the pipeline that a misspelt one was meant to be
+	uses        []*use               // of templates, as the file writes them
+	use         *use                 // that the step being read comes from
+	fromUse     map[string]*instance // steps of templates
+	stepsErr    []error              // what CUE says of steps as a whole
+	later       []func()             // complaints that only count when there is no other
 	refsChecked bool
 }
 
@@ -94,6 +98,7 @@ func (c *compiler) compile(ctx context.Context, opts Options) error {
 	c.injectTags(opts.Tags)
 	c.rewriteNeeds()
 	expandTemplates(c.file, c.lang, true)
+	c.findUses()
 	if len(c.problems) > 0 {
 		return c.done()
 	}
@@ -108,11 +113,20 @@ func (c *compiler) compile(ctx context.Context, opts Options) error {
 	c.root = c.world.root
 	c.readSteps()
 	c.graph = &pipeline.Graph{Name: c.readName(), File: c.source.name}
+	c.checkUses()
+	if len(c.problems) == 0 {
+		each(c.stepsErr, c.report)
+	}
 	for _, name := range c.names {
+		if c.bad[name] {
+			continue // of a template that is used wrongly
+		}
+		c.use = c.useOf(name)
 		if n := c.node(name, c.steps[name]); n != nil {
 			c.nodes[name] = n
 		}
 	}
+	c.use = nil
 	if err := c.root.Err(); err != nil && len(c.problems) == 0 {
 		c.report(err) // such as a comprehension over what has no value
 	}

@@ -212,7 +212,7 @@ steps: _a.steps & _b.steps
 			t.Errorf("%s is %s, want path %s", step, s, abs)
 		}
 	}
-	if p := g.Node("a-own").At("source.file.path"); p.File != filepath.Join("recipe", "recipe.cue") || p.Line != 10 {
+	if p := g.Node("a-own").At("source.file.path"); p.File != "p.cue" || p.Line != 6 || p.Template != filepath.Join("recipe", "recipe.cue")+":10:55" {
 		t.Errorf("the path of a-own stands at %v", p)
 	}
 	sources, err := Sources(context.Background(), "p.cue", Options{})

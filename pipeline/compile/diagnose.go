@@ -460,6 +460,14 @@ func (c *compiler) wrongValue(step, path string, u conjunct, f *field, err error
 		})
 		return
 	}
+	if c.use != nil && f != nil && c.use.fields[c.params[u.pos()]] != nil {
+		given := c.use.fields[c.params[u.pos()]]
+		if got, ok := c.given(given.Value); ok && !fits(c.lang.wants(f), got) {
+			msg, hint := complain(c.lang.wants(f), got)
+			c.add(u.pos(), hint, "%s %s", of(step, path), msg)
+			return
+		}
+	}
 	if c.tagRefused(u.expr(), of(step, path)) || c.followsFrom(u) || c.poisoned(u, err) {
 		return
 	}

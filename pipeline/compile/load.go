@@ -30,6 +30,7 @@ type source struct {
 
 	imports bool                       // the file imports packages that are not CUE's own
 	deps    map[string]pipeline.Digest // other files whose bytes count, by absolute path
+	params  map[token.Pos]string       // which parameter of a template stands where
 }
 
 // read reads and parses a pipeline file. Its errors are Problems, or what
@@ -39,7 +40,7 @@ func read(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{name: path, abs: abs, dir: filepath.Dir(abs), deps: map[string]pipeline.Digest{}}
+	s := &source{name: path, abs: abs, dir: filepath.Dir(abs), deps: map[string]pipeline.Digest{}, params: map[token.Pos]string{}}
 	if s.src, err = os.ReadFile(path); err != nil {
 		return nil, missingFile(path, err)
 	}

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,10 @@ func (s *source) load(registry *modules.Registry, lang *language, opts Options) 
 		}
 		f, err := parser.ParseFile(name, src, c)
 		if err == nil && !modules.Builtin(name) {
-			expandTemplates(f, lang, false)
+			params := expandTemplates(f, lang, false)
+			mu.Lock()
+			maps.Copy(s.params, params)
+			mu.Unlock()
 		}
 		return f, err
 	}

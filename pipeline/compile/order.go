@@ -70,6 +70,7 @@ func (c *compiler) cycles(g graph.Graph[string, string]) {
 		}
 		first := slices.IndexFunc(c.names, func(n string) bool { return in[n] })
 		start := c.names[first]
+		c.use = c.useOf(start)
 		cycle := c.cycle(start, in)
 		if cycle == nil {
 			continue // a step alone

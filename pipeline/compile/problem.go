@@ -64,6 +64,34 @@ func (s *source) pos(p token.Pos) pipeline.Pos {
 	return pipeline.Pos{File: s.display(p.Filename()), Line: p.Line(), Col: p.Column()}
 }
 
+// pos is source.pos; a place in a template comes behind the user's line that
+// the step being read goes back to.
+func (c *compiler) pos(p token.Pos) pipeline.Pos {
+	if !p.IsValid() || p.Filename() == "" || p.Filename() == c.abs || p.Filename() == c.source.name || !isUser(p) || c.world == nil {
+		return c.source.pos(p)
+	}
+	if p.Filename() == "json" && c.use != nil { // made by expander.forced
+		return c.source.pos(c.use.pos)
+	}
+	in, isModule := c.world.modules.Locate(p.Filename())
+	at := token.NoPos
+	switch u := c.useAt(p); {
+	case u != nil:
+		at = u.at(c.params[p])
+	case isModule:
+		at = c.importPos(in)
+	default:
+		return c.source.pos(p)
+	}
+	pos := c.source.pos(at)
+	name := in.String()
+	if !isModule {
+		name = c.display(p.Filename())
+	}
+	pos.Template = fmt.Sprintf("%s:%d:%d", name, p.Line(), p.Column())
+	return pos
+}
+
 // start is the beginning of the pipeline file.
 func (s *source) start() token.Pos {
 	return token.NewFile(s.abs, -1, len(s.src)+1).Pos(0, token.NoRelPos)

@@ -40,13 +40,13 @@ func (c *compiler) readSteps() {
 			c.add(us[0].pos(), `write steps: {NAME: {kind: "…", …}, …}`, "steps must be a struct of steps by name, got %s", describe(us[0].value))
 			return
 		}
-		c.report(v.Err())
+		c.stepsErr = append(c.stepsErr, v.Err())
 		return
 	}
 	// A comprehension over what has no value makes no steps, silently.
 	for _, e := range errors.Errors(v.Err()) {
 		if p := e.Path(); len(p) > 0 && p[len(p)-1] == "steps" {
-			c.report(e)
+			c.stepsErr = append(c.stepsErr, e)
 		}
 	}
 	for it.Next() {

@@ -3,6 +3,7 @@ package compile
 import (
 	"slices"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
@@ -22,13 +23,18 @@ import (
 
 // expandTemplates does so everywhere in f. In the pipeline's own file the
 // steps at the top are those of the pipeline, and left alone.
-func expandTemplates(f *ast.File, lang *language, isPipeline bool) {
-	e := &expander{lang: lang, isPipeline: isPipeline, steps: map[ast.Node]map[string]*ast.StructLit{}}
+// It returns which parameter stands where, by dotted path.
+func expandTemplates(f *ast.File, lang *language, isPipeline bool) (params map[token.Pos]string) {
+	e := &expander{
+		lang: lang, isPipeline: isPipeline,
+		steps: map[ast.Node]map[string]*ast.StructLit{}, params: map[token.Pos]string{},
+	}
 	ast.Walk(f, e.visit, nil)
 	if e.json != nil {
 		imports := &ast.ImportDecl{Specs: []*ast.ImportSpec{e.json}}
 		f.Decls = slices.Insert(f.Decls, firstDecl(f), ast.Decl(imports))
 	}
+	return e.params
 }
 
 // firstDecl is the index of the first declaration of f behind the package
@@ -51,7 +57,8 @@ type expander struct {
 	lang       *language
 	isPipeline bool
 	steps      map[ast.Node]map[string]*ast.StructLit // of structs that have a field steps
-	json       *ast.ImportSpec                        // of encoding/json, when needed
+	params     map[token.Pos]string
+	json       *ast.ImportSpec // of encoding/json, when needed
 }
 
 // visit rewrites what stands directly in n.
@@ -62,6 +69,9 @@ func (e *expander) visit(n ast.Node) bool {
 			if l, ok := n.Value.(*ast.ListLit); ok {
 				e.needs(l)
 			}
+		}
+		if path := parameterIn(n.Value); path != "" {
+			e.params[n.Value.Pos()] = path
 		}
 		e.expand(&n.Value)
 	case *ast.LetClause:
@@ -399,7 +409,7 @@ func (e *expander) force(st *ast.StructLit, sh *shape, isStep bool) {
 			if inner, ok := d.Value.(*ast.StructLit); ok {
 				e.force(inner, f.shape, false)
 			} else if isParameter(d.Value) && e.lang.hasDefault(f) {
-				d.Value = e.forced(d.Value)
+				d.Value = e.forced(d.Value, e.lang.wants(f))
 			}
 		}
 	}
@@ -407,6 +417,49 @@ func (e *expander) force(st *ast.StructLit, sh *shape, isStep bool) {
 
 // notParams are the fields of a step that are no parameters of its kind.
 var notParams = map[string]bool{"kind": true, "in": true, "out": true, "needs": true, "gate": true}
+
+// parameterIn returns the path of the only parameter of a template that x
+// mentions, "" when there is none or several.
+func parameterIn(x ast.Expr) string {
+	path, several := "", false
+	ast.Walk(x, func(n ast.Node) bool {
+		found := ""
+		switch n := n.(type) {
+		case *ast.StructLit, *ast.ListLit:
+			return false
+		case *ast.SelectorExpr:
+			found = below(n)
+		}
+		several = several || path != "" && found != "" && found != path
+		if found != "" {
+			path = found
+		}
+		return found == ""
+	}, nil)
+	if several {
+		return ""
+	}
+	return path
+}
+
+// below returns the path of x below the alias of a template, or "".
+func below(x *ast.SelectorExpr) string {
+	name, _, err := ast.LabelName(x.Sel)
+	if err != nil {
+		return ""
+	}
+	switch head := x.X.(type) {
+	case *ast.Ident:
+		if aliased(head.Node) != nil {
+			return name
+		}
+	case *ast.SelectorExpr:
+		if path := below(head); path != "" {
+			return path + "." + name
+		}
+	}
+	return ""
+}
 
 // isParameter reports whether x is a mere reference to a field.
 func isParameter(x ast.Expr) bool {
@@ -427,9 +480,22 @@ func isOperand(x ast.Expr) bool {
 
 func isDefinition(name string) bool { return len(name) > 0 && name[0] == '#' }
 
-// forced returns json.Unmarshal(json.Marshal(x)), which has no default but a
-// value.
-func (e *expander) forced(x ast.Expr) ast.Expr {
+// forced returns x as an expression that has no default but a value: +x, "\(x)"
+// or !!x by what the schema wants, else json.Unmarshal(json.Marshal(x)).
+func (e *expander) forced(x ast.Expr, ws []want) ast.Expr {
+	var kinds cue.Kind
+	for _, w := range ws {
+		kinds |= w.kind
+	}
+	lit := func(s string) ast.Expr { return &ast.BasicLit{ValuePos: x.Pos(), Kind: token.STRING, Value: s} }
+	switch {
+	case kinds != 0 && kinds&^cue.NumberKind == 0:
+		return &ast.UnaryExpr{OpPos: x.Pos(), Op: token.ADD, X: x}
+	case kinds == cue.BoolKind:
+		return &ast.UnaryExpr{OpPos: x.Pos(), Op: token.NOT, X: &ast.UnaryExpr{OpPos: x.Pos(), Op: token.NOT, X: x}}
+	case kinds == cue.StringKind:
+		return &ast.Interpolation{Elts: []ast.Expr{lit(`"\(`), x, lit(`)"`)}}
+	}
 	const alias = "pipe_json_"
 	if e.json == nil {
 		e.json = ast.NewImport(ast.NewIdent(alias), "encoding/json")
@@ -443,6 +509,12 @@ func (e *expander) forced(x ast.Expr) ast.Expr {
 
 // unforced returns the x of forced(x), and anything else as it is.
 func unforced(x ast.Expr) ast.Expr {
+	if u, ok := x.(*ast.UnaryExpr); ok && u.OpPos == u.X.Pos() {
+		return unforced(u.X)
+	}
+	if i, ok := x.(*ast.Interpolation); ok && len(i.Elts) == 3 && i.Elts[0].Pos() == i.Elts[1].Pos() {
+		return i.Elts[1]
+	}
 	for range 2 {
 		call, ok := x.(*ast.CallExpr)
 		if !ok || len(call.Args) != 1 {

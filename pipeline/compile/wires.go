@@ -450,6 +450,7 @@ func (c *compiler) checkWires() {
 		if n == nil {
 			continue
 		}
+		c.use = c.useOf(name)
 		inputs := c.lang.kinds[n.Kind].fields["in"]
 		for _, in := range slices.Sorted(maps.Keys(n.Inputs)) {
 			f := inputs.shape.at(in)
@@ -461,6 +462,7 @@ func (c *compiler) checkWires() {
 			c.checkWire(n, in, types)
 		}
 	}
+	c.use = nil
 }
 
 func (c *compiler) checkWire(n *pipeline.Node, in string, types []string) {
