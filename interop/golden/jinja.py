@@ -137,6 +137,10 @@ a {%- if yes -%} b {%- endif -%} c
 {{ [1, 2, 3][1] }} {{ (1, 2)[0] }} {{ 'abc'[1] }} {{ {'a': 'b'}['a'] }}
 {{ not s == 'x' }} {{ not (s == 'x') }} {{ n > 1 and not n > 100 }} {{ n in [1, 7] and n is odd }}
 {% if s is string and s %}t{% endif %}{% if rows and rows[0].role == 'user' %}u{% endif %}{% if rows[0]['role'] != 'system' %}v{% endif %}
+{{ nope is none }} {{ rows[0].nope is none }} {{ rows[0].nope is not none }} {{ d.get('q') is none }} {{ d.get('q') }} {{ (nope or none) is none }}
+{% macro m(a, b=none) %}{{ a is none }}{{ a is defined }}{{ b is none }}{{ b }} {% endmacro %}{{ m() }}{{ m(none) }}{{ m(1, 2) }}{{ m(b=none) }}
+{% macro m(a, b='c') %}{{ a }}{{ b }} {% endmacro %}{% set args = ['x', 'y'] %}{{ m(*args) }}{{ m(*['z']) }}{% set all = [m] %}{{ all[0](*args) }}
+{{ [none][0] is none }} {{ (none if yes else 1) is none }} {% for x in [none, 1] %}{{ x is none }}{% endfor %} {{ {'a': none}.a is none }}
 {{ s.nothing }}|{{ xs.nothing }}|{{ d.nothing }}|
 {{ d.nothing.more }}
 {{ s() }}

@@ -19,7 +19,7 @@ import (
 var Kind = kind()
 
 func kind() pipeline.Kind {
-	k := pipeline.Define("evaluate", 2, run)
+	k := pipeline.Define("evaluate", 3, run)
 	k.Estimate = estimate
 	k.Vet = vet
 	return k

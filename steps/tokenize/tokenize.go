@@ -31,7 +31,7 @@ import (
 var Kind = kind()
 
 func kind() pipeline.Kind {
-	k := pipeline.Define("tokenize", 2, run)
+	k := pipeline.Define("tokenize", 3, run)
 	k.Vet = vet
 	return k
 }

@@ -447,8 +447,11 @@ func (c *compiler) method(s *scope, of nodes.Node, name string, n *nodes.Call) e
 		case !fine || !known:
 		case v.form == turn && name == "get" && len(given) > 0 && len(given) <= 2 && given[0].form == text:
 			found := v.turn.item(given[0].s)
-			if found.form == undefined && len(given) == 2 {
+			switch {
+			case found.form == undefined && len(given) == 2:
 				return given[1], true
+			case found.form == undefined:
+				return value{form: absent}, true
 			}
 			return found, true
 		case v.form == text && ok:
@@ -593,7 +596,7 @@ func unaryTest(name string) func(v *value) (yes, ok bool) {
 	case "undefined":
 		return func(v *value) (bool, bool) { return v.form == undefined, true }
 	case "none":
-		return func(v *value) (bool, bool) { return v.form <= absent, true }
+		return func(v *value) (bool, bool) { return v.form == absent, true }
 	case "string":
 		return func(v *value) (bool, bool) { return v.form == text, true }
 	case "odd":

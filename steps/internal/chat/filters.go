@@ -118,8 +118,7 @@ func filterSum(e *exec.Evaluator, in *exec.Value, p *exec.VarArgs) *exec.Value {
 	return f(e, in, p)
 }
 
-// tests are the engine's, with those that must know None from undefined. "is none"
-// does not: the defaults of a macro's parameters lose the difference.
+// tests are the engine's, with those that must know None from undefined.
 func tests() *exec.TestSet {
 	own := map[string]exec.TestFunction{
 		"defined": func(_ *exec.Context, in *exec.Value, _ *exec.VarArgs) (bool, error) {
@@ -129,7 +128,7 @@ func tests() *exec.TestSet {
 			return !in.IsError() && isUndefined(in), nil
 		},
 		"none": func(_ *exec.Context, in *exec.Value, _ *exec.VarArgs) (bool, error) {
-			return !in.IsError() && in.IsNil(), nil
+			return !in.IsError() && isNone(in), nil
 		},
 		"sequence": func(_ *exec.Context, in *exec.Value, _ *exec.VarArgs) (bool, error) {
 			return in.IsString() || in.IsList() || in.IsDict(), nil
@@ -182,4 +181,24 @@ func item(_ *exec.Evaluator, p *exec.VarArgs) *exec.Value {
 		return e
 	}
 	return exec.AsValue(errors.New("an index that is " + kindOf(key)))
+}
+
+// call is f(*list): what it calls are macros and functions of templates.
+func call(e *exec.Evaluator, p *exec.VarArgs) *exec.Value {
+	if len(p.Args) != 2 || len(p.KwArgs) > 0 || !p.Args[1].IsList() {
+		return exec.AsValue(errors.New("what is called with *arguments takes a list of them"))
+	}
+	args := exec.NewVarArgs()
+	for _, a := range asList(p.Args[1]).Interface().(list) {
+		args.Args = append(args.Args, exec.ToValue(a))
+	}
+	switch f := p.Args[0].Interface().(type) {
+	case exec.Macro:
+		return f(args)
+	case func(*exec.VarArgs) *exec.Value:
+		return f(args)
+	case func(*exec.Evaluator, *exec.VarArgs) *exec.Value:
+		return f(e, args)
+	}
+	return exec.AsValue(errors.New("what is called with *arguments is no macro"))
 }

@@ -32,9 +32,9 @@ const (
 // trim_blocks, lstrip_blocks, loop controls, raise_exception, a tojson that
 // keeps characters. What is random, reads files or tells the time is absent.
 //
-// It is not all of Jinja: calls with *arguments, dict(), the filters format, xmlattr
-// and others of web pages, and includes are refused. strftime_now is not defined,
-// since tokens would depend on when they were made. An undefined value "is none".
+// It is not all of Jinja: calls that mix *arguments with others, dict(), the filters
+// format, xmlattr and others of web pages, and includes are refused. strftime_now is
+// not defined, since tokens would depend on when they were made.
 type engine struct {
 	template *exec.Template
 }
@@ -274,12 +274,18 @@ func shorten(err error, source string) string {
 		return "the template asks for the date (strftime_now), which would make tokens depend on when they were made; give the date in a {jinja: …} template of your own"
 	}
 	s = structure().ReplaceAllString(s, "line $1: ")
+	s = place().ReplaceAllString(s, "(line $1, near ")
 	const most = 400
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }
+
+// place is where the engine's parser stopped; its column is that of the respelled line.
+var place = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\(Line: (\d+) Col: \d+, near `)
+})
 
 // structure is how the engine names each statement it is in.
 var structure = sync.OnceValue(func() *regexp.Regexp {

@@ -21,6 +21,7 @@ const (
 	modulo  = "pipe_mod"
 	power   = "pipe_pow"
 	indexed = "pipe_item"
+	called  = "pipe_call"
 	noValue = "pipe_none"
 	nothing = "pipe_empty"
 )
@@ -60,7 +61,7 @@ func operators() map[string]any {
 			}
 			return n, nil
 		}),
-		indexed: item, noValue: pyNone(), nothing: map[string]any{},
+		indexed: item, called: call, noValue: pyNone(), nothing: map[string]any{},
 		over: two("/", func(a, b *exec.Value) (any, error) {
 			if !a.IsNumber() || !b.IsNumber() || b.Float() == 0 {
 				return nil, unfit("/", a, b)

@@ -19,11 +19,17 @@ import (
 // (operators.go), since the engine adds and prints what Python would refuse.
 
 // rewrite returns the respelled source. What it cannot make out it leaves for
-// the engine to complain about.
+// the engine to complain about. Tags stay on their lines: breaks that are stripped
+// before a tag stand within a comment.
 func rewrite(source string) string {
 	source = strings.ReplaceAll(strings.ReplaceAll(source, "\r\n", "\n"), "\r", "\n")
 	source = strings.TrimSuffix(source, "\n")
 	var out strings.Builder
+	owed := 0 // line breaks of the source that are not in out
+	write := func(text, instead string) {
+		out.WriteString(text)
+		owed += strings.Count(instead, "\n") - strings.Count(text, "\n")
+	}
 	for lineStart := true; source != ""; {
 		at := nextTag(source)
 		if at < 0 {
@@ -32,21 +38,28 @@ func rewrite(source string) string {
 		}
 		data := source[:at]
 		t := readTag(source[at:])
+		whole := source[at : at+t.size]
 		source = source[at+t.size:]
-		data = t.before(data, lineStart)
-		if open := strings.TrimRight(data, "{"); open != data { // would make a tag of the next
-			out.WriteString(open + `{{ ` + quote(data[len(open):]) + ` }}`)
+		kept := t.before(data, lineStart)
+		if open := strings.TrimRight(kept, "{"); open != kept { // would make a tag of the next
+			write(open+`{{ `+quote(kept[len(open):])+` }}`, data)
 		} else {
-			out.WriteString(data)
+			write(kept, data)
 		}
 		if t.raw() {
+			inside := source
 			var text string
 			text, source, t = readRaw(t, source)
-			out.WriteString(`{{ ` + quote(text) + ` }}`)
+			write(`{{ `+quote(text)+` }}`, whole+inside[:len(inside)-len(source)])
 		} else {
-			out.WriteString(t.text())
+			if owed > 0 {
+				write("{#"+strings.Repeat("\n", owed)+"#}", "")
+			}
+			write(t.text(), whole)
 		}
-		source, lineStart = t.after(source)
+		rest := source
+		source, lineStart = t.after(rest)
+		owed += strings.Count(rest[:len(rest)-len(source)], "\n")
 	}
 	return out.String()
 }
@@ -248,11 +261,14 @@ func (e *expression) group(closing byte) string {
 			add(respell(e.s[e.i:end]))
 			e.i = end
 		case (c == '(' || c == '[' || c == '{') && e.depth < maxDepth:
-			called := calls(item)
-			text := e.bracket(c, called)
-			if c == '[' && called {
+			follows := calls(item)
+			text := e.bracket(c, follows)
+			switch {
+			case c == '[' && follows:
 				item = index(item, text)
-			} else {
+			case c == '(' && follows && unpacks(text):
+				item = spread(item, text)
+			default:
 				add(text)
 			}
 		case c == ',' || c == ':' || c == '=' && e.assigns():
@@ -335,6 +351,25 @@ func index(item []operand, bracket string) []operand {
 	if strings.Contains(key, ":") || strings.HasPrefix(strings.TrimSpace(key), `"`) {
 		return append(item, operand{text: bracket})
 	}
+	rest, of := last(item)
+	return append(rest, operand{text: "[" + indexed + "(" + of + ", " + key + ")][0]"})
+}
+
+// unpacks says whether a call has one argument, and that is *list.
+func unpacks(bracket string) bool {
+	inner := strings.TrimSpace(bracket[1 : len(bracket)-1])
+	return strings.HasPrefix(inner, "*") && !strings.HasPrefix(inner, "**") && bracket[len(bracket)-1] == ')'
+}
+
+// spread appends a call with the elements of a list, f(*x), as one of our own.
+func spread(item []operand, bracket string) []operand {
+	rest, of := last(item)
+	_, list, _ := strings.Cut(bracket[:len(bracket)-1], "*")
+	return append(rest, operand{text: called + "(" + of + ", " + list + ")"})
+}
+
+// last splits off the value that the operands end with.
+func last(item []operand) (rest []operand, value string) {
 	from := len(item)
 	for from > 0 {
 		text := item[from-1].text
@@ -348,7 +383,7 @@ func index(item []operand, bracket string) []operand {
 	for _, o := range item[from:] {
 		of.WriteString(o.text)
 	}
-	return append(item[:from], operand{text: "[" + indexed + "(" + of.String() + ", " + key + ")][0]"})
+	return item[:from], of.String()
 }
 
 // assigns tells whether the = at e.i is not part of a comparison.

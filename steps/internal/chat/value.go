@@ -102,7 +102,7 @@ func dictGet(_ map[string]any, v *exec.Value, args *exec.VarArgs) (any, error) {
 	if len(args.Args) == 2 {
 		return args.Args[1].Interface(), nil
 	}
-	return nil, nil
+	return pyNone(), nil
 }
 
 // dictItems returns the pairs of a dictionary in order.
