@@ -21,6 +21,8 @@ func (a *app) commands() []*cobra.Command {
 		a.getCommand(),
 		a.inspectCommand(),
 		a.generateCommand(),
+		a.fmtCommand(),
+		a.templateCommand(),
 		a.modCommand(),
 		a.lockCommand(),
 		a.cacheCommand(),

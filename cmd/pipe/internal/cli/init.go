@@ -17,12 +17,16 @@ import (
 const starter = "quickstart"
 
 func (a *app) initCommand() *cobra.Command {
-	return &cobra.Command{
+	var template string
+	cmd := &cobra.Command{
 		Use: "init [DIR]", Short: "Write a runnable pipeline to start from", Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
+			}
+			if cmd.Flags().Changed("template") {
+				return a.initTemplate(cmd.Context(), template, dir)
 			}
 			if err := initDir(dir); err != nil {
 				return err
@@ -31,6 +35,8 @@ func (a *app) initCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&template, "template", "", "use a template of this `MODULE[@VERSION]`, or of a package of one")
+	return cmd
 }
 
 // initDir copies the example to dir. When a file of it exists there, nothing
