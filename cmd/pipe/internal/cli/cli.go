@@ -41,6 +41,9 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
+	github     *view.GitHub // nil unless GitHub Actions listens
+	jobSummary string       // the file that it shows as the summary of a job, or empty
+
 	summarised bool // pipe run has printed its last line
 }
 
@@ -53,16 +56,19 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	if err := a.meetCI(args); err != nil {
+		return a.exit(err)
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errs)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.summarised && len(args) > 0 && args[0] == "run" && asksJSON(args) {
-		err = a.summarise(view.JSON(out), pipeline.RunEnd{ID: history.NewID(time.Now()), Steps: map[string]pipeline.StepSummary{}}, err)
+		err = a.summarise(a.view(true), pipeline.RunEnd{ID: history.NewID(time.Now()), Steps: map[string]pipeline.StepSummary{}}, err)
 	}
 	return a.exit(err)
 }
@@ -130,13 +136,19 @@ func codeOf(err error) int {
 
 // complain prints an error: problems as they are, at the user's line.
 func (a *app) complain(err error) {
-	if ps := problemsOf(err); ps != nil {
-		for _, p := range ps {
-			fmt.Fprintln(a.err, p.Error())
-		}
-		return
+	ps := problemsOf(err)
+	for _, p := range ps {
+		fmt.Fprintln(a.err, p.Error())
 	}
-	fmt.Fprintln(a.err, "pipe:", err)
+	if ps == nil {
+		fmt.Fprintln(a.err, "pipe:", err)
+		ps = pipeline.Problems{{Message: err.Error()}}
+	}
+	if a.github != nil {
+		for _, p := range ps {
+			a.github.Problem("pipe", p)
+		}
+	}
 }
 
 // problemsOf returns the problems that err is, or nil.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,9 @@ type runFlags struct {
 	locked    bool
 	fresh     []string
 	asJSON    bool
+
+	junit      string
+	junitGiven bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -31,7 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run FILE [STEP…]", Short: "Run a pipeline, or the named steps and what they need", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.file, f.jobsGiven = args[0], cmd.Flags().Changed("jobs")
+			f.file, f.jobsGiven, f.junitGiven = args[0], cmd.Flags().Changed("jobs"), cmd.Flags().Changed("junit")
 			return a.run(cmd.Context(), f, args[1:])
 		},
 	}
@@ -41,27 +46,54 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.locked, "locked", false, "refuse sources that pipe.lock does not pin")
 	cmd.Flags().StringArrayVar(&f.fresh, "fresh", nil, "run `STEP` even when its result is cached")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one event a line")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write how every step ended to `FILE`, as JUnit does")
 	return cmd
 }
 
 // run is the main job. With --json the last line is the run's summary,
 // whatever went wrong.
 func (a *app) run(ctx context.Context, f runFlags, targets []string) error {
+	ctx, stop := untilUnread(ctx)
+	defer stop()
 	start := time.Now()
 	id := history.NewID(start)
-	v := a.view(f.asJSON)
-	end, err := a.runGraph(ctx, start, id, f, targets, v)
-	if ctx.Err() != nil && err != nil && !errors.Is(err, run.ErrFailed) {
-		err = run.ErrInterrupted
+	end := pipeline.RunEnd{ID: id, Steps: map[string]pipeline.StepSummary{}}
+	w, err := a.watchRun(f, start)
+	if err == nil {
+		end, err = a.runGraph(ctx, start, id, f, targets, w)
+		if ctx.Err() != nil && err != nil && !errors.Is(err, run.ErrFailed) {
+			err = run.ErrInterrupted
+		}
+		if lost := w.end(end, err); lost != nil && err == nil {
+			err = lost
+		} else if lost != nil {
+			a.complain(lost)
+		}
 	}
 	if f.asJSON {
-		return a.summarise(v, end, err)
+		return a.summarise(w.screen, end, err)
 	}
 	if err == nil || errors.Is(err, run.ErrFailed) || errors.Is(err, run.ErrInterrupted) {
-		v.Event(pipeline.Event{Time: time.Now(), Fact: end})
+		w.screen.Event(pipeline.Event{Time: time.Now(), Fact: end})
 	}
-	v.Close()
+	w.screen.Close()
 	return err
+}
+
+// untilUnread returns a context that ends when nobody reads what is printed:
+// the run is then interrupted, rather than killed by the signal.
+func untilUnread(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE)
+	go func() {
+		select {
+		case <-unread:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(unread); cancel() }
 }
 
 // summarise ends the JSON of a run: with the errors that no event has said
@@ -90,7 +122,7 @@ func problemsToShow(err error) pipeline.Problems {
 	return pipeline.Problems{{Message: err.Error()}}
 }
 
-func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFlags, targets []string, v view.View) (pipeline.RunEnd, error) {
+func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFlags, targets []string, w *watch) (pipeline.RunEnd, error) {
 	end := pipeline.RunEnd{ID: id, Steps: map[string]pipeline.StepSummary{}}
 	if f.jobsGiven && f.jobs < 1 {
 		return end, usagef("-j must be at least 1, got %d", f.jobs)
@@ -104,6 +136,7 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 	if err := s.target(targets); err != nil {
 		return end, err
 	}
+	w.graph(s)
 	for _, name := range f.fresh {
 		if all.Node(name) != nil && s.graph.Node(name) == nil {
 			return end, usagef("--fresh %s: none of the named steps needs it; name it too", name)
@@ -118,7 +151,7 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 	o.ID = id
 	o.Emit = func(e pipeline.Event) {
 		rec.event(e)
-		v.Event(e)
+		w.event(e)
 	}
 	end, err = run.Graph(ctx, s.graph, o)
 	rec.end(end, err)
@@ -168,6 +201,14 @@ func (s *session) record(ctx context.Context, a *pipeline.Action, r *pipeline.Re
 
 // view picks how to show a run.
 func (a *app) view(asJSON bool) view.View {
+	v := a.plainView(asJSON)
+	if a.github != nil {
+		return view.All(v, a.github)
+	}
+	return v
+}
+
+func (a *app) plainView(asJSON bool) view.View {
 	if asJSON {
 		return view.JSON(a.out)
 	}

@@ -18,6 +18,23 @@ type View interface {
 	Close()
 }
 
+// All shows events in each of several views, in order.
+func All(views ...View) View { return all(views) }
+
+type all []View
+
+func (v all) Event(e pipeline.Event) {
+	for _, one := range v {
+		one.Event(e)
+	}
+}
+
+func (v all) Close() {
+	for _, one := range v {
+		one.Close()
+	}
+}
+
 // JSON writes one event a line, at once; only hits, of which there can be
 // thousands in a row, wait a moment for what follows them.
 func JSON(w io.Writer) View { return &jsonView{w: w} }
