@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"path/filepath"
+	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/token"
@@ -254,18 +255,30 @@ func (c *compiler) listValue(v cue.Value, f *field) (full, key []byte, err error
 }
 
 // path returns a path, made absolute against the folder of the file that
-// writes it, as JSON.
+// writes it, as JSON. A module that was fetched may only name files of its own.
 func (c *compiler) path(v cue.Value) ([]byte, error) {
 	s, err := v.String()
 	if err != nil {
 		return nil, err
 	}
+	pos := c.literalPos(v)
+	dir := c.dir
+	if filepath.IsAbs(pos.Filename()) {
+		dir = filepath.Dir(pos.Filename())
+	}
+	given := s
 	if !filepath.IsAbs(s) {
-		dir := c.dir
-		if pos := c.literalPos(v); filepath.IsAbs(pos.Filename()) {
-			dir = filepath.Dir(pos.Filename())
-		}
 		s = filepath.Join(dir, s)
+	}
+	if c.world != nil {
+		if in, ok := c.world.modules.Locate(pos.Filename()); ok {
+			root := strings.TrimSuffix(filepath.ToSlash(pos.Filename()), "/"+in.File)
+			if rel, err := filepath.Rel(filepath.FromSlash(root), s); filepath.IsAbs(given) || err != nil || !filepath.IsLocal(rel) {
+				c.add(pos, "a template names files of its module; what is elsewhere it takes as an input or a parameter",
+					"the path %q leads out of module %s", given, in.Module)
+				return nil, errWrong
+			}
+		}
 	}
 	return json.Marshal(s)
 }

@@ -18,7 +18,7 @@ import (
 const (
 	SchemaImport  = "github.com/pipe-run/pipe/schemas"
 	SchemaPath    = SchemaImport + "@v0"
-	SchemaVersion = "v0.1.0"
+	SchemaVersion = "v0.2.0"
 
 	// schemaRoot is the folder that the module seems to stand in; it exists
 	// only as an overlay of the loader.
