@@ -28,8 +28,14 @@ func kind() pipeline.Kind {
 // vet refuses a template that is no Jinja.
 func vet(raw json.RawMessage, _ []string) error {
 	p, err := pipeline.DecodeParams[Params](raw)
-	if err != nil || p.Template == nil {
+	if err != nil {
 		return err
+	}
+	if err := chat.CheckDate(p.Date); err != nil {
+		return &pipeline.FieldError{Field: "date", Err: err}
+	}
+	if p.Template == nil {
+		return nil
 	}
 	if err := chat.Spec(*p.Template).Check(); err != nil {
 		return &pipeline.FieldError{Field: "template.jinja", Err: err}
@@ -40,6 +46,7 @@ func vet(raw json.RawMessage, _ []string) error {
 // Params mirrors schemas/evaluate.cue.
 type Params struct {
 	Template     *answer.Template `json:"template"`
+	Date         string           `json:"date"` // "" is none, or the recorded one
 	Metrics      []string         `json:"metrics"`
 	MaxNewTokens int              `json:"maxNewTokens"`
 	MaxLength    int              `json:"maxLength"`
@@ -55,6 +62,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err != nil {
 		return err
 	}
+	m.Date = p.Date
 	e := evaluation{p: p, t: t, m: m}
 	if err := e.read(ctx); err != nil {
 		return err

@@ -286,8 +286,8 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "10015ca6a88edf2b4d7bd18729ec60e3e5d46cbea685472eebf6118810d0718b"; got != want || Kind.Version != 2 {
-		t.Errorf("version %d writes %s, want version 2 and %s", Kind.Version, got, want)
+	if want := "10015ca6a88edf2b4d7bd18729ec60e3e5d46cbea685472eebf6118810d0718b"; got != want || Kind.Version != 3 {
+		t.Errorf("version %d writes %s, want version 3 and %s", Kind.Version, got, want)
 	}
 }
 

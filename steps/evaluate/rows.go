@@ -50,6 +50,9 @@ func (e *evaluation) read(ctx context.Context) error {
 	if e.template, err = e.m.Template(e.p.Template, e.shape); err != nil {
 		return &pipeline.FieldError{Field: "template", Err: err}
 	}
+	if e.p.Date != "" && !e.template.AsksDate() {
+		return answer.NotAsked()
+	}
 	if e.p.MaxLength > e.m.MaxPositions {
 		return &pipeline.FieldError{Field: "maxLength", Err: fmt.Errorf("%d tokens are more than the model's %d positions", e.p.MaxLength, e.m.MaxPositions)}
 	}

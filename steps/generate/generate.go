@@ -24,6 +24,11 @@ type Options struct {
 	// continued as plain text) or Jinja source; empty chooses what training used, else the model's,
 	// else none.
 	Template string
+	// Date is the day that a template is told which asks for one, as in "2026-01-31";
+	// empty is what training recorded, else Today.
+	Date string
+	// Today is the day it is; empty refuses a template that asks.
+	Today string
 	// MaxNewTokens is how many tokens are generated at most; 0 means 256.
 	MaxNewTokens int
 	// Temperature above 0 samples; 0 takes the likeliest token.
@@ -51,6 +56,7 @@ func Text(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	m.Date, m.Today = o.Date, o.Today
 	template, prompt, err := o.prompt(ctx, m)
 	if err != nil {
 		return err
@@ -80,6 +86,9 @@ func Text(ctx context.Context, o Options, w io.Writer) error {
 
 // Check says what is wrong with the options themselves.
 func (o Options) Check() error {
+	if err := chat.CheckDate(o.Date); err != nil {
+		return err
+	}
 	switch {
 	case o.Threads < 1:
 		return fmt.Errorf("%d threads: want at least 1", o.Threads)

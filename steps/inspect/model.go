@@ -111,7 +111,7 @@ func (p *Page) tokenizer(dir string) error {
 			p.fact(s.name, fmt.Sprintf("%s (%d)", piece, id))
 		}
 	}
-	t, err := chat.Load(dir, tok, chat.Spec{Kind: chat.Model})
+	t, err := chat.Load(dir, tok, chat.Spec{Kind: chat.Model, Date: chat.AnyDate})
 	if err != nil {
 		p.fact("chatTemplate", "none to use: "+err.Error())
 		return nil

@@ -21,8 +21,8 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got != want || Kind.Version != 2 {
-			t.Errorf("%s: version %d writes %s, want version 2 and %s", params, Kind.Version, got, want)
+		if got != want || Kind.Version != 3 {
+			t.Errorf("%s: version %d writes %s, want version 3 and %s", params, Kind.Version, got, want)
 		}
 	}
 }

@@ -45,6 +45,9 @@ func vet(raw json.RawMessage, _ []string) error {
 	if err := chat.Spec(p.Template).Check(); err != nil {
 		return &pipeline.FieldError{Field: "template.jinja", Err: err}
 	}
+	if err := chat.CheckDate(p.Date); err != nil {
+		return &pipeline.FieldError{Field: "date", Err: err}
+	}
 	if p.Packing.Split && (p.OverLength == "drop" || p.OverLength == "truncate") {
 		return &pipeline.FieldError{
 			Field: "overLength", Err: errors.New("with packing.split no text is too long: it goes on in the next row"), Hint: "leave overLength out",
@@ -56,6 +59,7 @@ func vet(raw json.RawMessage, _ []string) error {
 // Params mirrors schemas/tokenize.cue.
 type Params struct {
 	Template   answer.Template `json:"template"`
+	Date       string          `json:"date"` // "" is none
 	MaxLength  int             `json:"maxLength"`
 	OverLength string          `json:"overLength"`
 	Packing    Packing         `json:"packing"`
@@ -92,9 +96,13 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err := p.fits(records.Shape()); err != nil {
 		return err
 	}
+	p.Template.Date = p.Date
 	tpl, err := template(t.In["model"], tok, p.Template, string(records.Shape()))
 	if err != nil {
 		return &pipeline.FieldError{Field: "template", Err: err}
+	}
+	if p.Date != "" && !tpl.AsksDate() {
+		return answer.NotAsked()
 	}
 	e, err := newEncoder(p, t, tpl.With(p.Train.choice()))
 	if err != nil {
@@ -151,7 +159,7 @@ func template(dir string, tok *token.Tokenizer, given answer.Template, shape str
 
 // identity is what later steps need to use the same template.
 func identity(t *chat.Template) *artifact.ChatTemplate {
-	id := &artifact.ChatTemplate{Kind: t.Kind()}
+	id := &artifact.ChatTemplate{Kind: t.Kind(), Date: t.Date()}
 	if t.Kind() != chat.None {
 		id.Digest = t.Digest()
 	}

@@ -50,7 +50,7 @@ func (p Params) write(dir string, v *train.Vocabulary) error {
 		return err
 	}
 	if p.ChatTemplate != "" { // which may write tokens that there are not
-		if _, err := chat.Load(dir, tok, chat.Spec{Kind: chat.Model}); err != nil {
+		if _, err := chat.Load(dir, tok, chat.Spec{Kind: chat.Model, Date: chat.AnyDate}); err != nil {
 			return &pipeline.FieldError{Field: "chatTemplate", Err: err}
 		}
 	}

@@ -3,8 +3,10 @@
 package answer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -49,6 +51,8 @@ func (t Template) MarshalJSON() ([]byte, error) {
 type Model struct {
 	*decoder.Model
 	Tokenizer *token.Tokenizer
+	Date      string // that templates are told; "" is what was recorded, else Today
+	Today     string // "" for none: a template that asks is refused
 	dir       string
 	trained   *artifact.ChatTemplate // what the adapter, else the model, was trained with
 }
@@ -118,13 +122,13 @@ func (m *Model) Template(given *Template, shape string) (*chat.Template, error) 
 		return chat.Plain(m.Tokenizer), nil
 	}
 	if given != nil {
-		return chat.Load(m.dir, m.Tokenizer, chat.Spec(*given))
+		return chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: given.Kind, Jinja: given.Jinja, Date: m.date()})
 	}
 	recorded := m.trained
 	if recorded == nil || recorded.Kind == chat.None {
-		return chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
+		return chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model, Date: m.date()})
 	}
-	t, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: recorded.Kind, Jinja: recorded.Jinja})
+	t, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: recorded.Kind, Jinja: recorded.Jinja, Date: m.date()})
 	if err != nil {
 		return nil, fmt.Errorf("the recorded template: %w", err)
 	}
@@ -132,6 +136,20 @@ func (m *Model) Template(given *Template, shape string) (*chat.Template, error) 
 		return nil, fmt.Errorf("training used another %s template than this model has: say which template to use", recorded.Kind)
 	}
 	return t, nil
+}
+
+// NotAsked is the error of a step that is given a date its template does not ask for.
+func NotAsked() error {
+	return &pipeline.FieldError{Field: "date", Err: errors.New("the template does not ask for the date"), Hint: "leave date out"}
+}
+
+// date is the day that templates are told.
+func (m *Model) date() string {
+	recorded := ""
+	if m.trained != nil {
+		recorded = m.trained.Date
+	}
+	return cmp.Or(m.Date, recorded, m.Today)
 }
 
 // Stops returns the ids that end an answer: the template's and the model's.
@@ -159,6 +177,6 @@ func (m *Model) Chats() bool {
 	if m.trained != nil {
 		return m.trained.Kind != chat.None
 	}
-	_, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model})
+	_, err := chat.Load(m.dir, m.Tokenizer, chat.Spec{Kind: chat.Model, Date: m.date()})
 	return err == nil
 }

@@ -93,6 +93,8 @@ type ChatTemplate struct {
 	Digest string `json:"digest,omitempty"`
 	// Jinja is the template's source, so that an evaluation can use the same one.
 	Jinja string `json:"jinja,omitempty"`
+	// Date is the day that the template was told, as in "2026-01-31".
+	Date string `json:"date,omitempty"`
 }
 
 // Write stores the provenance as dir/pipe.json: two-space JSON in field order

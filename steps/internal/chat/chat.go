@@ -39,14 +39,16 @@ const (
 	None    = "none"  // no template: text, and prompts with completions
 )
 
-// Spec says which template to use. Jinja is its source for the kind Jinja.
-type Spec struct{ Kind, Jinja string }
+// Spec says which template to use. Jinja is its source for the kind Jinja; Date, as
+// in "2026-01-31", is the day that templates are told that ask for one, "" for none.
+type Spec struct{ Kind, Jinja, Date string }
 
 // Template is a chat template together with the tokenizer it is used with. It
 // is safe for use by many goroutines.
 type Template struct {
 	kind   string
 	source string
+	date   string  // "" for a template that asks for none
 	engine *engine // nil for the kind None
 	direct *direct // what the engine does, sooner; nil where it alone can
 	tok    *token.Tokenizer
@@ -88,7 +90,15 @@ func Load(dir string, tok *token.Tokenizer, spec Spec) (*Template, error) {
 	if t.engine, err = compile(t.source); err != nil {
 		return nil, fmt.Errorf("%s template: %w", t.kind, err)
 	}
-	t.direct = newDirect(rewrite(t.source))
+	if err := CheckDate(spec.Date); err != nil {
+		return nil, err
+	}
+	if t.AsksDate() {
+		t.date = spec.Date
+	}
+	if t.date == "" { // dates are the engine's
+		t.direct = newDirect(rewrite(t.source))
+	}
 	t.setStops(tok.StopIDs())
 	if err := t.probe(); err != nil {
 		return nil, fmt.Errorf("%s template: %w", t.kind, err)

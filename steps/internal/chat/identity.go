@@ -26,7 +26,8 @@ func (t *Template) Identity() string {
 		Ends         bool
 		Special      []int32
 		Train        Train
-	}{t.kind, t.source, bos, eos, [2]bool{hasBOS, hasEOS}, t.tok.AddsBOS(), t.stops, t.ends, t.tok.Special(), t.train})
+		Date         string `json:",omitempty"`
+	}{t.kind, t.source, bos, eos, [2]bool{hasBOS, hasEOS}, t.tok.AddsBOS(), t.stops, t.ends, t.tok.Special(), t.train, t.date})
 	if err != nil {
 		panic(err) // it is made of numbers and strings
 	}

@@ -34,7 +34,7 @@ const (
 //
 // It is not all of Jinja: calls that mix *arguments with others, dict(), the filters
 // format, xmlattr and others of web pages, and includes are refused. strftime_now is
-// not defined, since tokens would depend on when they were made.
+// defined where a date is given, and tells that.
 type engine struct {
 	template *exec.Template
 }
@@ -270,8 +270,8 @@ func shorten(err error, source string) string {
 	if source != "" {
 		s = strings.ReplaceAll(s, source, rootName)
 	}
-	if strings.Contains(s, "strftime_now") {
-		return "the template asks for the date (strftime_now), which would make tokens depend on when they were made; give the date in a {jinja: …} template of your own"
+	if strings.Contains(s, dateFunction) && !strings.Contains(s, dateFunction+": ") && !strings.Contains(s, dateFunction+" takes") {
+		return errNoDate.Error()
 	}
 	s = structure().ReplaceAllString(s, "line $1: ")
 	s = place().ReplaceAllString(s, "(line $1, near ")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nikolalohinski/gonja/v2/exec"
 )
@@ -73,6 +74,9 @@ func (t *Template) variables(messages []Message, tools string) (map[string]any, 
 	}
 	if eos := t.piece(t.tok.EOS()); eos != "" {
 		vars["eos_token"] = eos
+	}
+	if day, err := time.Parse(dateLayout, t.date); err == nil {
+		vars[dateFunction] = strftimeNow(day)
 	}
 	return vars, nil
 }

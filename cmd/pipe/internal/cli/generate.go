@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ func (a *app) generateCommand() *cobra.Command {
 				return usagef("--max-tokens must be at least 1, got %d", o.MaxNewTokens)
 			}
 			o.Threads = runtime.GOMAXPROCS(0)
+			o.Today = time.Now().Format(time.DateOnly)
 			if err := o.Check(); err != nil {
 				return usageError{err}
 			}
@@ -40,6 +42,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.StringVarP(&o.Prompt, "prompt", "p", "", "what the model is asked")
 	f.StringVar(&o.System, "system", "", "a system message before the prompt")
 	f.StringVar(&o.Template, "template", "", "model, chatml or another built-in one, none, or Jinja source (default: what training used)")
+	f.StringVar(&o.Date, "date", "", "the day a template is told that asks for the date (default: what training used, else today)")
 	f.IntVar(&o.MaxNewTokens, "max-tokens", 256, "stop after so many tokens")
 	f.Float64Var(&o.Temperature, "temperature", 0, "above 0: sample, the higher the bolder; 0: take the likeliest token")
 	f.Float64Var(&o.TopP, "top-p", 0, "sample among the likeliest tokens that together have this probability; 0: among all")
