@@ -44,9 +44,10 @@ type left struct {
 // errEnough ends the reading without an error.
 var errEnough = errors.New("enough records")
 
-// each calls use with every record in order, until it returns an error.
+// each calls use with every record in order, run by run, until it returns an
+// error; use returns how many records of the run it looked at.
 // Bad rows are skipped, or, with onError "fail", reported together.
-func (in *input) each(ctx context.Context, use func(dataset.Record) error) error {
+func (in *input) each(ctx context.Context, use func(dataset.Run) (int, error)) error {
 	for _, file := range in.plan.files {
 		err := in.file(ctx, file, use)
 		if errors.Is(err, errEnough) {
@@ -59,7 +60,7 @@ func (in *input) each(ctx context.Context, use func(dataset.Record) error) error
 	return in.failure()
 }
 
-func (in *input) file(ctx context.Context, file source, use func(dataset.Record) error) error {
+func (in *input) file(ctx context.Context, file source, use func(dataset.Run) (int, error)) error {
 	rows, err := file.entry.Open(in.p.reading(file, in.plan.shaper.Columns(), in.threads, in.tmp))
 	if err != nil {
 		return in.stop(err)
@@ -68,33 +69,34 @@ func (in *input) file(ctx context.Context, file source, use func(dataset.Record)
 	if text, ok := rows.(interface{ Encoding() string }); ok && text.Encoding() != "utf-8" && in.p.Encoding == "" {
 		in.log.Info(file.entry.Name + " is read as " + text.Encoding())
 	}
-	records := dataset.Shaped(rows, func(raw dataset.Raw, to []dataset.Record) ([]dataset.Record, []error) {
-		return in.plan.shaper.Records(file.entry.Name, raw, to)
-	})
+	runs := in.plan.shaper.Runs(rows, file.entry.Name)
 	for {
-		if in.read%1000 == 0 && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		record, err := records()
+		run, err := runs.Next()
 		if err == io.EOF {
 			return nil
 		}
-		in.count()
+		n := 1
 		if err == nil {
-			err = use(record)
+			n, err = use(run)
 		} else {
 			err = in.reject(err)
 		}
+		in.count(int64(n))
 		if err != nil {
 			return err
 		}
 	}
 }
 
-func (in *input) count() {
-	in.read++
-	if in.read%progressEvery == 0 {
-		in.emit(pipeline.Progress{Done: in.read, Unit: "rows"})
+// count adds rows to those that were read.
+func (in *input) count(n int64) {
+	before := in.read
+	in.read += n
+	for at := before - before%progressEvery + progressEvery; at <= in.read; at += progressEvery {
+		in.emit(pipeline.Progress{Done: at, Unit: "rows"})
 	}
 }
 

@@ -58,14 +58,44 @@ func newParts(p Params, out map[string]string, shape dataset.Shape, note string)
 	return ps, nil
 }
 
-// write puts a record where its content draws it; errEnough after the last that
-// the limit allows.
-func (ps *parts) write(r dataset.Record) error {
-	if ps.limit > 0 && ps.total == ps.limit {
-		return errEnough
+// write puts records where their content draws them; errEnough after the last
+// that the limit allows, which whoever sees one more finds out. It returns how
+// many records it looked at.
+func (ps *parts) write(run dataset.Run) (int, error) {
+	n := run.Len()
+	taken := n
+	if ps.limit > 0 {
+		taken = int(min(int64(n), ps.limit-ps.total))
 	}
-	ps.total++
-	return ps.of(r).writer.Write(r)
+	ps.total += int64(taken)
+	if err := ps.writeAll(run.Part(0, taken)); err != nil {
+		return n, err
+	}
+	if taken < n {
+		return taken + 1, errEnough
+	}
+	return n, nil
+}
+
+func (ps *parts) writeAll(run dataset.Run) error {
+	if len(ps.list) == 1 {
+		return ps.list[0].writer.WriteRun(run)
+	}
+	start, to := 0, (*part)(nil)
+	for i := range run.Len() {
+		next := ps.of(run.Record(i))
+		if to != nil && next != to {
+			if err := to.writer.WriteRun(run.Part(start, i)); err != nil {
+				return err
+			}
+			start = i
+		}
+		to = next
+	}
+	if to == nil {
+		return nil
+	}
+	return to.writer.WriteRun(run.Part(start, run.Len()))
 }
 
 // of draws a part by the record's content alone. The last part takes what

@@ -41,7 +41,15 @@ func shuffled(ctx context.Context, in *input, parts *parts, tmp string) error {
 	defer file.Close()
 	s := &spool{file: file, buffer: bufio.NewWriterSize(file, 1<<20)}
 	seed := uint64(in.p.Shuffle.Seed)
-	if err := in.each(ctx, func(r dataset.Record) error { return s.add(seed, r) }); err != nil {
+	add := func(run dataset.Run) (int, error) {
+		for i := range run.Len() {
+			if err := s.add(seed, run.Record(i)); err != nil {
+				return i + 1, err
+			}
+		}
+		return run.Len(), nil
+	}
+	if err := in.each(ctx, add); err != nil {
 		return err
 	}
 	if err := s.buffer.Flush(); err != nil {
@@ -56,7 +64,7 @@ func shuffled(ctx context.Context, in *input, parts *parts, tmp string) error {
 		if err != nil {
 			return err
 		}
-		if err := parts.write(record); err == errEnough {
+		if _, err := parts.write(dataset.RunOf(record)); err == errEnough {
 			return nil
 		} else if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 	"unsafe"
@@ -18,6 +19,7 @@ const blockBytes = 256 << 10
 // block is a piece of a text that ends where a record does.
 type block struct {
 	data   []byte // never changed: the rows' strings are parts of it
+	memory []byte // that data is the beginning of; nil when it is not used again
 	at     int64  // offset in the text
 	frames []int  // of JSON: where each value starts and ends in data
 	err    error  // what comes after it: io.EOF, or what ended the reading; nil when there is more
@@ -35,12 +37,12 @@ type cutter struct {
 	cut  func([]byte) int // how much of a text ends with a record; 0 for none
 	rest []byte           // read and in no block yet
 	err  error
+	pool *bufferPool // nil when blocks are never used again
 }
 
 // next returns the next block; the one with an error is the last.
 func (c *cutter) next() block {
-	size := max(blockBytes, 2*len(c.rest))
-	buf := append(make([]byte, 0, size), c.rest...)
+	buf := append(c.pool.get(2*len(c.rest)), c.rest...)
 	for {
 		for c.err == nil && len(buf) < cap(buf) {
 			var n int
@@ -65,10 +67,40 @@ func (c *cutter) next() block {
 }
 
 func (c *cutter) block(buf []byte, end int, err error) block {
-	b := block{data: buf[:end:end], at: c.at, err: err}
-	c.rest = buf[end:]
+	b := block{data: buf[:end:end], memory: buf, at: c.at, err: err}
+	c.rest = append(c.rest[:0], buf[end:]...) // the block's memory may be used again
 	c.at += int64(end)
 	return b
+}
+
+// bufferPool keeps the memory of blocks that nothing refers to any more.
+type bufferPool struct{ free chan []byte }
+
+// newBufferPool returns a pool for as many blocks as threads have in work.
+func newBufferPool(threads int) *bufferPool {
+	return &bufferPool{make(chan []byte, 2*threads+2)}
+}
+
+// get returns an empty buffer for a block, of at least a size.
+func (p *bufferPool) get(size int) []byte {
+	if p != nil && size <= blockBytes {
+		select {
+		case b := <-p.free:
+			return b[:0]
+		default:
+		}
+	}
+	return make([]byte, 0, max(blockBytes, size))
+}
+
+// put takes a block's memory.
+func (p *bufferPool) put(b []byte) {
+	if cap(b) == blockBytes {
+		select {
+		case p.free <- b:
+		default:
+		}
+	}
 }
 
 // cutLines ends after the last line.
@@ -85,7 +117,9 @@ type parsed struct {
 	block   block
 	rows    []Raw
 	records []Record // in place of rows, when they are shaped
+	columns *columns // in place of both, when there is a quick plan
 	bad     []badRow // in order
+	held    bool     // one of bad has a value
 	count   int64    // records, bad ones included
 	lines   int64    // line ends
 	rest    int      // bytes at the block's end that are no whole record
@@ -98,19 +132,50 @@ type scratch struct {
 	rows    []Raw
 	records []Record // of a block whose records were taken
 	json    jsonParser
+	checked bool // json knows whether the block is UTF-8
+
+	shape func(Raw, []Record) ([]Record, []error) // nil when rows are wanted
+	quick *quickRow                               // nil when there is no quick plan
 }
 
 func newScratch() *scratch { return &scratch{json: jsonParser{slab: slab{chunk: slabFields}}} }
 
 func (s *scratch) begin(b block) *parsed {
 	s.json.slab.reset()
-	return &parsed{block: b, rows: s.rows[:0]}
+	s.checked = false
+	p := &parsed{block: b, rows: s.rows[:0]}
+	if s.quick != nil {
+		p.columns, s.quick.json.b = s.quick.to, b.data
+	}
+	return p
 }
 
 // parser returns a parser for parts of b.
 func (s *scratch) parser(b block) *jsonParser {
-	s.json.valid = utf8.Valid(b.data)
+	if !s.checked {
+		s.checked, s.json.valid = true, utf8.Valid(b.data)
+	}
 	return &s.json
+}
+
+// shapeRows puts the rows of p, which the quick plan did not read, into its
+// columns.
+func (s *scratch) shapeRows(p *parsed) {
+	if s.quick == nil {
+		return
+	}
+	for _, raw := range p.rows {
+		var errs []error
+		s.records, errs = s.shape(raw, s.records[:0])
+		for _, r := range s.records {
+			p.columns.add(r)
+		}
+		for _, err := range errs {
+			p.refuse(p.columns.len(), err, raw)
+		}
+	}
+	p.rows = p.rows[:0]
+	s.json.slab.reset()
 }
 
 // badRow is an error and how many rows come before it.
@@ -120,7 +185,25 @@ type badRow struct {
 }
 
 func (p *parsed) reject(record, line int64, field, what string) {
-	p.bad = append(p.bad, badRow{len(p.rows), &RowError{Record: record, Line: line, Field: field, What: what}})
+	after := len(p.rows)
+	if p.columns != nil {
+		after = p.columns.len()
+	}
+	p.bad = append(p.bad, badRow{after, &RowError{Record: record, Line: line, Field: field, What: what}})
+}
+
+// refuse notes what shaping a row says of it. Only the first value that is the
+// wrong one is kept, in memory of its own: that of rows is used again.
+func (p *parsed) refuse(after int, err error, raw Raw) {
+	row := rowError(err, raw)
+	row.Field, row.What = strings.Clone(row.Field), strings.Clone(row.What)
+	if keep := !p.held && !row.Left && row.Value != nil; keep {
+		value := row.Value.clone()
+		row.Value, p.held = &value, true
+	} else {
+		row.Value = nil
+	}
+	p.bad = append(p.bad, badRow{after, row})
 }
 
 // ordered yields the results of work on blocks in the order of the blocks. With
@@ -199,7 +282,11 @@ type blockRows struct {
 	reader  io.Closer
 	blocks  ordered
 	shape   func(Raw, []Record) ([]Record, []error)
-	spare   sync.Pool // of *scratch
+	quick   *quickPlan
+	file    string      // of the records of quick
+	pool    *bufferPool // of blocks; nil when their memory is not used again
+	spare   sync.Pool   // of *scratch
+	emptied sync.Pool   // of *columns
 	current *parsed
 	row     int // next one of current
 	bad     int // next one of current
@@ -219,12 +306,32 @@ func newBlockRows(t *text, name string, r io.Closer, options Options, next func(
 		}
 		s := b.spare.Get().(*scratch)
 		defer b.spare.Put(s)
+		if b.quick != nil {
+			return b.workQuick(k, s, parse)
+		}
 		p := parse(k, s)
 		s.rows, p.records, s.records = p.rows, s.records, nil
 		p.shape(b.shape)
 		return p
 	}}
 	return b
+}
+
+// workQuick parses a block into columns, and gives its memory back.
+func (b *blockRows) workQuick(k block, s *scratch, parse func(block, *scratch) *parsed) *parsed {
+	if s.quick == nil {
+		s.shape, s.quick = b.shape, &quickRow{plan: b.quick}
+	}
+	s.quick.to, _ = b.emptied.Get().(*columns)
+	if s.quick.to == nil {
+		s.quick.to = &columns{shape: b.quick.shape, file: b.file}
+	}
+	p := parse(k, s)
+	s.rows, p.rows = p.rows, nil
+	s.quick.to = nil
+	b.pool.put(k.memory)
+	p.block.data, p.block.memory = nil, nil
+	return p
 }
 
 // shape turns rows into records.
@@ -239,7 +346,7 @@ func (p *parsed) shape(shape func(Raw, []Record) ([]Record, []error)) {
 		}
 		records, errs := shape(raw, p.records)
 		for _, err := range errs {
-			p.bad = append(p.bad, badRow{len(records), rowError(err, raw)})
+			p.refuse(len(records), err, raw)
 		}
 		p.records = records
 	}
@@ -278,47 +385,32 @@ func (b *blockRows) Next() (Raw, error) {
 	return raw, nil
 }
 
-// nextRecord is Next for rows that are shaped.
-func (b *blockRows) nextRecord() (Record, error) {
-	if err := b.advance(len(b.current.records)); err != nil {
-		return Record{}, err
+// nextRun is Next for rows that are shaped.
+func (b *blockRows) nextRun() (Run, error) {
+	if err := b.advance(b.current.len()); err != nil {
+		return Run{}, err
 	}
-	record := b.current.records[b.row]
-	b.row++
-	record.Origin.Record += b.records
-	return record, nil
+	p, from := b.current, b.row
+	b.row = p.len()
+	if b.bad < len(p.bad) {
+		b.row = min(b.row, p.bad[b.bad].after)
+	}
+	if p.columns != nil {
+		return Run{columns: p.columns, from: from, to: b.row, shift: b.records}, nil
+	}
+	run := Run{records: p.records[from:b.row]}
+	for i := range run.records {
+		run.records[i].Origin.Record += b.records
+	}
+	return run, nil
 }
 
-// Shaped returns what yields the records that shape makes of rows, appending
-// them to what it is given; then io.EOF. Errors are those of rows and of shape,
-// *RowError; those of a row come after its records. shape is called by several goroutines, of rows of text with
-// numbers that start anew: a record's origin and a *RowError of shape are
-// mended before they are returned. Records must keep nothing of a row but text.
-func Shaped(rows Rows, shape func(Raw, []Record) ([]Record, []error)) func() (Record, error) {
-	if blocks, ok := rows.(*blockRows); ok {
-		blocks.shape = shape
-		return blocks.nextRecord
+// len is the number of rows, or of records made of them.
+func (p *parsed) len() int {
+	if p.columns != nil {
+		return p.columns.len()
 	}
-	var ready []Record
-	var errs []error
-	return func() (Record, error) {
-		for len(ready) == 0 {
-			if len(errs) > 0 {
-				err := errs[0]
-				errs = errs[1:]
-				return Record{}, err
-			}
-			raw, err := rows.Next()
-			if err != nil {
-				ready = nil
-				return Record{}, err
-			}
-			ready, errs = shape(raw, ready[:0])
-		}
-		record := ready[0]
-		ready = ready[1:]
-		return record, nil
-	}
+	return max(len(p.rows), len(p.records))
 }
 
 // advance makes b.row a row of the current block, which has n; or returns the
@@ -334,7 +426,7 @@ func (b *blockRows) advance(n int) error {
 			return nil
 		}
 		b.turn()
-		n = max(len(b.current.rows), len(b.current.records))
+		n = b.current.len()
 	}
 	return b.err
 }
@@ -355,6 +447,10 @@ func (b *blockRows) turn() {
 	}
 	if cap(p.records) > 0 {
 		b.recycle(p.records)
+	}
+	if c := p.columns; c != nil && c.size(0, c.len()) <= 2*blockBytes {
+		c.reset()
+		b.emptied.Put(c)
 	}
 	rest := p.block.data[len(p.block.data)-p.rest:]
 	b.records += p.count

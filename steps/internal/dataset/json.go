@@ -359,19 +359,12 @@ func (p *jsonParser) str() (string, error) {
 }
 
 // plainText returns how many bytes of b come before a quote, a backslash or a
-// control character. Eight bytes are looked at together ("Bit Twiddling Hacks",
-// "Determine if a word has a byte less than n").
+// control character.
 func plainText(b []byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
-		quote, slash := w^('"'*ones), w^('\\'*ones)
-		found := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((w - 0x20*ones) &^ w)
-		if found &= highs; found != 0 {
+		if found := special(w); found != 0 {
 			return i + bits.TrailingZeros64(found)/8
 		}
 	}

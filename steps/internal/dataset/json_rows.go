@@ -17,29 +17,75 @@ func openJSONL(t *text, name string, options Options) (Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines}
-	return newBlockRows(t, name, r, options, c.next, func(b block, s *scratch) *parsed { return parseLines(b, s, options.maxRow) }), nil
+	c := &cutter{r: r, at: t.start, max: options.maxRow, what: "line", cut: cutLines, pool: newBufferPool(options.Threads)}
+	rows := newBlockRows(t, name, r, options, c.next, func(b block, s *scratch) *parsed { return parseLines(b, s, options.maxRow) })
+	rows.pool = c.pool
+	return rows, nil
 }
 
 // parseLines parses a block of JSON Lines.
 func parseLines(b block, s *scratch, most int64) *parsed {
 	p := s.begin(b)
-	parser := s.parser(b)
-	eachLine(b.data, func(start, end int) bool {
+	lines := lineCutter{b: b.data}
+	for at := 0; at < len(b.data); {
+		if next, ok := s.quickLine(p, at, most); ok {
+			at = next
+			continue
+		}
+		start := at
+		end, next := lines.cut(at)
+		at = next
 		p.lines++
 		if int64(end-start) > most {
 			p.err = &RowError{Record: p.count + 1, Line: p.lines, What: fmt.Sprintf("the line is longer than %d bytes", most), Final: true}
-			return false
+			return p
 		}
 		if blank(b.data[start:end]) {
-			return true
+			continue
 		}
 		p.count++
+		parser := s.parser(b)
 		parser.b, parser.i = b.data[:end], start
 		p.add(parser, p.lines)
-		return true
-	})
+		s.shapeRows(p)
+	}
 	return p
+}
+
+// quickLine reads the line at a place, not longer than most, as a row of a quick
+// plan. It returns where the next line starts, and false when the row must be
+// parsed.
+func (s *scratch) quickLine(p *parsed, at int, most int64) (next int, ok bool) {
+	if s.quick == nil {
+		return 0, false
+	}
+	j := &s.quick.json
+	j.i, j.lines = at, true
+	if !s.quick.read(p.count + 1) {
+		return 0, false
+	}
+	j.peek()
+	end := j.i
+	switch {
+	case end == len(j.b):
+		next = end
+	case j.b[end] == '\n':
+		next = end + 1
+	case j.b[end] == '\r' && end+1 < len(j.b) && j.b[end+1] == '\n':
+		next = end + 2
+	case j.b[end] == '\r':
+		next = end + 1
+	default:
+		s.quick.to.drop()
+		return 0, false
+	}
+	if int64(end-at) > most {
+		s.quick.to.drop()
+		return 0, false
+	}
+	p.count++
+	p.lines++
+	return next, true
 }
 
 // add parses the value that parser stands at as the next row.
@@ -54,26 +100,44 @@ func (p *parsed) add(parser *jsonParser, line int64) {
 }
 
 // eachLine calls use with the extent of each line of b, without its end, until
-// it returns false. Lines end in LF, CRLF or CR.
+// it returns false.
 func eachLine(b []byte, use func(start, end int) bool) {
-	bare := bytes.IndexByte(b, '\r') >= 0
+	lines := lineCutter{b: b}
 	for at := 0; at < len(b); {
-		end, next := len(b), len(b)
-		if i := bytes.IndexByte(b[at:], '\n'); i >= 0 {
-			end, next = at+i, at+i+1
-		}
-		if bare {
-			if i := bytes.IndexByte(b[at:end], '\r'); i >= 0 {
-				if end = at + i; end+1 != next-1 || b[end+1] != '\n' {
-					next = end + 1
-				}
-			}
-		}
+		end, next := lines.cut(at)
 		if !use(at, end) {
 			return
 		}
 		at = next
 	}
+}
+
+// lineCutter cuts a text into lines, which end in LF, CRLF or CR.
+type lineCutter struct {
+	b     []byte
+	known bool // whether CR stands in b
+	bare  bool // it does
+}
+
+// cut returns where the line that starts at a place ends, and where the next one
+// starts.
+func (l *lineCutter) cut(at int) (end, next int) {
+	if !l.known {
+		l.known, l.bare = true, bytes.IndexByte(l.b, '\r') >= 0
+	}
+	b := l.b
+	end, next = len(b), len(b)
+	if i := bytes.IndexByte(b[at:], '\n'); i >= 0 {
+		end, next = at+i, at+i+1
+	}
+	if l.bare {
+		if i := bytes.IndexByte(b[at:end], '\r'); i >= 0 {
+			if end = at + i; end+1 != next-1 || b[end+1] != '\n' {
+				next = end + 1
+			}
+		}
+	}
+	return end, next
 }
 
 // blank reports whether a line holds nothing but spaces and tabs.
@@ -122,20 +186,46 @@ func openJSON(t *text, name string, options Options) (Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.r, f.at = r, start
-	return newBlockRows(t, name, r, options, f.next, parseFrames), nil
+	f.r, f.at, f.pool = r, start, newBufferPool(options.Threads)
+	rows := newBlockRows(t, name, r, options, f.next, parseFrames)
+	rows.pool = f.pool
+	return rows, nil
 }
 
 // parseFrames parses a block of values of which only the extents are known.
 func parseFrames(b block, s *scratch) *parsed {
 	p := s.begin(b)
-	parser := s.parser(b)
 	for i := 0; i < len(b.frames); i += 2 {
+		start, end := b.frames[i], b.frames[i+1]
+		if s.quickFrame(p, start, end) {
+			continue
+		}
 		p.count++
-		parser.b, parser.i = b.data[:b.frames[i+1]], b.frames[i]
+		parser := s.parser(b)
+		parser.b, parser.i = b.data[:end], start
 		p.add(parser, 0)
+		s.shapeRows(p)
 	}
 	return p
+}
+
+// quickFrame reads a framed value as a row of a quick plan; false when it must be
+// parsed.
+func (s *scratch) quickFrame(p *parsed, start, end int) bool {
+	if s.quick == nil {
+		return false
+	}
+	j := &s.quick.json
+	j.b, j.i, j.lines = p.block.data[:end], start, false
+	if !s.quick.read(p.count + 1) {
+		return false
+	}
+	if j.peek(); j.i < end {
+		s.quick.to.drop()
+		return false
+	}
+	p.count++
+	return true
 }
 
 // jsonFrames cuts a text of JSON into blocks of whole rows without parsing
@@ -150,13 +240,14 @@ type jsonFrames struct {
 	at   int64 // offset of what next returns
 	rest []byte
 	err  error // of r
+	pool *bufferPool
 
 	begun bool // the first row was read
 }
 
 // next returns the next block; the one with an error is the last.
 func (f *jsonFrames) next() block {
-	buf := append(make([]byte, 0, max(blockBytes, 2*len(f.rest))), f.rest...)
+	buf := append(f.pool.get(2*len(f.rest)), f.rest...)
 	for {
 		for f.err == nil && len(buf) < cap(buf) {
 			var n int
@@ -174,8 +265,8 @@ func (f *jsonFrames) next() block {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
 			continue
 		}
-		b := block{data: buf[:end:end], at: f.at, frames: frames, err: err}
-		f.rest = buf[end:]
+		b := block{data: buf[:end:end], memory: buf, at: f.at, frames: frames, err: err}
+		f.rest = append(f.rest[:0], buf[end:]...) // the block's memory is used again
 		f.at += int64(end)
 		return b
 	}

@@ -146,14 +146,20 @@ func (r Record) all() []Message {
 	return slices.Concat(r.Messages, r.Chosen, r.Rejected)
 }
 
+// What a record, a message and a segment count beside their text.
+const recordBytes, messageBytes, segmentBytes = 32, 32, 8
+
 // size estimates the bytes r takes in a batch.
 func (r Record) size() int {
-	n := len(r.Tools) + len(r.Prompt) + len(r.Completion) + len(r.Text) + len(r.Origin.File) + 32
-	for _, m := range r.all() {
-		n += len(m.Role) + len(m.Content) + len(m.Name) + len(m.ToolCalls) + len(m.Reasoning) + len(m.ToolCallID) + 32
+	n := len(r.Tools) + len(r.Prompt) + len(r.Completion) + len(r.Text) + len(r.Origin.File) + recordBytes
+	for _, messages := range [][]Message{r.Messages, r.Chosen, r.Rejected} {
+		for i := range messages {
+			m := &messages[i]
+			n += len(m.Role) + len(m.Content) + len(m.Name) + len(m.ToolCalls) + len(m.Reasoning) + len(m.ToolCallID) + messageBytes
+		}
 	}
 	for _, s := range r.Segments {
-		n += len(s.Text) + 8
+		n += len(s.Text) + segmentBytes
 	}
 	return n
 }
@@ -161,10 +167,10 @@ func (r Record) size() int {
 // check reports what makes r unfit to be written with the given shape.
 func (r Record) check(shape Shape) error {
 	if r.Shape != shape {
-		return fmt.Errorf("a record of shape %q does not fit records of shape %q", r.Shape, shape)
+		return wrongShape(r.Shape, shape)
 	}
 	if n := r.size(); n > maxRecordBytes {
-		return fmt.Errorf("the record holds %d bytes; at most %d are supported", n, maxRecordBytes)
+		return tooLarge(n)
 	}
 	texts := []string{r.Tools, r.Prompt, r.Completion, r.Text, r.Origin.File}
 	for _, m := range r.all() {
@@ -179,4 +185,12 @@ func (r Record) check(shape Shape) error {
 		}
 	}
 	return nil
+}
+
+func wrongShape(shape, wanted Shape) error {
+	return fmt.Errorf("a record of shape %q does not fit records of shape %q", shape, wanted)
+}
+
+func tooLarge(n int) error {
+	return fmt.Errorf("the record holds %d bytes; at most %d are supported", n, maxRecordBytes)
 }

@@ -6,24 +6,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 
-	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // RecordWriter writes a records artifact front to back.
 type RecordWriter struct {
-	shape   Shape
-	file    *os.File
-	buffer  *bufio.Writer
-	stream  *ipc.Writer
-	builder *array.RecordBuilder
+	shape  Shape
+	schema *arrow.Schema
+	file   *os.File
+	buffer *bufio.Writer
+	stream *ipc.Writer
 
-	rows  int // in the batch being built
-	bytes int // in the batch being built
+	batch columns // being built
+	last  lengths // of the batch before it
+	bytes int     // in the batch
 	total int64
 }
+
+// writeBytes is the buffer of a writer: what is longer goes to the file as it is.
+const writeBytes = 64 << 10
 
 // CreateRecords starts a records artifact of one shape in dir, which must exist
 // and hold none. The caller must Close it.
@@ -42,13 +46,11 @@ func CreateRecordsAs(dir string, shape Shape, layout string) (*RecordWriter, err
 	if err != nil {
 		return nil, fmt.Errorf("creating records: %w", err)
 	}
-	buffer := bufio.NewWriterSize(file, 1<<20)
+	buffer := bufio.NewWriterSize(file, writeBytes)
 	return &RecordWriter{
-		shape:   shape,
-		file:    file,
-		buffer:  buffer,
-		stream:  ipc.NewWriter(buffer, ipc.WithSchema(schema)),
-		builder: array.NewRecordBuilder(memory.NewGoAllocator(), schema),
+		shape: shape, schema: schema, file: file, buffer: buffer,
+		stream: ipc.NewWriter(buffer, ipc.WithSchema(schema)),
+		batch:  columns{shape: shape},
 	}, nil
 }
 
@@ -58,145 +60,95 @@ func (w *RecordWriter) Write(r Record) error {
 		return fmt.Errorf("writing record %d: %w", w.total+1, err)
 	}
 	size := r.size()
-	if w.rows > 0 && (w.rows == batchRows || w.bytes+size > batchBytes) {
+	if !w.fits(1, size) {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
-	w.append(r)
-	w.rows++
+	w.batch.add(r)
 	w.bytes += size
 	w.total++
 	return nil
 }
 
-// Rows returns the number of records written so far.
-func (w *RecordWriter) Rows() int64 { return w.total }
-
-func (w *RecordWriter) append(r Record) {
-	column := 0
-	next := func() array.Builder { column++; return w.builder.Field(column - 1) }
-	switch w.shape {
-	case Messages:
-		appendMessages(next().(*array.ListBuilder), r.Messages)
-		appendOptional(next().(*array.StringBuilder), r.Tools)
-	case Preference:
-		for _, messages := range [][]Message{r.Messages, r.Chosen, r.Rejected} {
-			appendMessages(next().(*array.ListBuilder), messages)
+// WriteRun appends the records of a run.
+func (w *RecordWriter) WriteRun(run Run) error {
+	if run.columns == nil {
+		for _, r := range run.records {
+			if err := w.Write(r); err != nil {
+				return err
+			}
 		}
-		appendOptional(next().(*array.StringBuilder), r.Tools)
-	case PromptCompletion:
-		next().(*array.StringBuilder).Append(r.Prompt)
-		next().(*array.StringBuilder).Append(r.Completion)
-	case Text:
-		next().(*array.StringBuilder).Append(r.Text)
-	case Judged:
-		appendMessages(next().(*array.ListBuilder), r.Messages)
-		appendOptional(next().(*array.StringBuilder), r.Tools)
-		next().(*array.BooleanBuilder).Append(r.Desirable)
-	case Segments:
-		list := next().(*array.ListBuilder)
-		list.Append(true)
-		item := list.ValueBuilder().(*array.StructBuilder)
-		for _, s := range r.Segments {
-			item.Append(true)
-			item.FieldBuilder(0).(*array.StringBuilder).Append(s.Text)
-			item.FieldBuilder(1).(*array.BooleanBuilder).Append(s.Train)
+		return nil
+	}
+	for from := run.from; from < run.to; {
+		n, err := w.take(run, from)
+		if err != nil {
+			return err
 		}
-	}
-	origin := next().(*array.StructBuilder)
-	origin.Append(true)
-	origin.FieldBuilder(0).(*array.StringBuilder).Append(r.Origin.File)
-	origin.FieldBuilder(1).(*array.Int64Builder).Append(r.Origin.Record)
-}
-
-func appendMessages(list *array.ListBuilder, messages []Message) {
-	list.Append(true)
-	item := list.ValueBuilder().(*array.StructBuilder)
-	for _, m := range messages {
-		item.Append(true)
-		item.FieldBuilder(0).(*array.StringBuilder).Append(m.Role)
-		item.FieldBuilder(1).(*array.StringBuilder).Append(m.Content)
-		appendOptional(item.FieldBuilder(2).(*array.StringBuilder), m.Name)
-		appendOptional(item.FieldBuilder(3).(*array.StringBuilder), m.ToolCalls)
-		weight := item.FieldBuilder(4).(*array.Float64Builder)
-		if m.Weight == nil {
-			weight.AppendNull()
-		} else {
-			weight.Append(*m.Weight)
-		}
-		appendOptional(item.FieldBuilder(5).(*array.StringBuilder), m.Reasoning)
-		appendOptional(item.FieldBuilder(6).(*array.StringBuilder), m.ToolCallID)
-	}
-}
-
-func appendOptional(b *array.StringBuilder, s string) {
-	if s == "" {
-		b.AppendNull()
-	} else {
-		b.Append(s)
-	}
-}
-
-func (w *RecordWriter) flush() error {
-	sizes := builderSizes(nil, w.builder.Fields()...)
-	batch := w.builder.NewRecord()
-	defer batch.Release()
-	reserve(sizes, w.builder.Fields()...)
-	w.rows, w.bytes = 0, 0
-	if err := w.stream.Write(batch); err != nil {
-		return fmt.Errorf("writing records: %w", err)
+		w.bytes += run.columns.size(from, from+n)
+		w.batch.copy(run.columns, from, from+n, run.shift)
+		w.total += int64(n)
+		from += n
 	}
 	return nil
 }
 
-// builderSizes appends how many values, and bytes of text, builders hold.
-func builderSizes(sizes [][2]int, builders ...array.Builder) [][2]int {
-	for _, b := range builders {
-		size := [2]int{b.Len(), 0}
-		if text, ok := b.(*array.StringBuilder); ok {
-			size[1] = text.DataLen()
-		}
-		sizes = builderSizes(append(sizes, size), below(b)...)
+// take returns how many of the rows from one on, at least one, go into the batch
+// being built, which it flushes when that is none.
+func (w *RecordWriter) take(run Run, from int) (int, error) {
+	if run.columns.shape != w.shape {
+		return 0, fmt.Errorf("writing record %d: %w", w.total+1, wrongShape(run.columns.shape, w.shape))
 	}
-	return sizes
+	if n := run.columns.size(from, from+1); n > maxRecordBytes {
+		return 0, fmt.Errorf("writing record %d: %w", w.total+1, tooLarge(n))
+	}
+	n := sort.Search(run.to-from, func(n int) bool { return !w.fits(n+1, run.columns.size(from, from+n+1)) })
+	if n > 0 {
+		return n, nil
+	}
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	return w.take(run, from)
 }
 
-// reserve gives builders memory for as much as the sizes say, so that they need
-// not grow as they are filled. It returns the sizes that are left.
-func reserve(sizes [][2]int, builders ...array.Builder) [][2]int {
-	for _, b := range builders {
-		b.Reserve(sizes[0][0])
-		if text, ok := b.(*array.StringBuilder); ok {
-			text.ReserveData(sizes[0][1])
-		}
-		sizes = reserve(sizes[1:], below(b)...)
-	}
-	return sizes
+// fits tells whether rows of some size together go into the batch being built.
+// The first one always does.
+func (w *RecordWriter) fits(rows, size int) bool {
+	had := w.batch.len()
+	return had+rows <= batchRows && w.bytes+size <= batchBytes || had == 0 && rows == 1
 }
 
-// below returns the builders within a builder.
-func below(b array.Builder) (children []array.Builder) {
-	switch b := b.(type) {
-	case *array.ListBuilder:
-		children = append(children, b.ValueBuilder())
-	case *array.StructBuilder:
-		for i := range b.NumField() {
-			children = append(children, b.FieldBuilder(i))
-		}
+// Rows returns the number of records written so far.
+func (w *RecordWriter) Rows() int64 { return w.total }
+
+// maxKept bounds the memory that a writer keeps from one batch for the next.
+const maxKept = 2 * batchBytes
+
+func (w *RecordWriter) flush() error {
+	batch := w.batch.arrow(w.schema, &w.last)
+	err := w.stream.Write(batch)
+	batch.Release()
+	if w.bytes > maxKept {
+		w.batch = columns{shape: w.shape}
 	}
-	return children
+	w.batch.reset()
+	w.bytes = 0
+	if err != nil {
+		return fmt.Errorf("writing records: %w", err)
+	}
+	return nil
 }
 
 // Close writes what is left and ends the stream. An artifact without records is
 // valid and holds the schema alone.
 func (w *RecordWriter) Close() error {
 	var errs []error
-	if w.rows > 0 {
+	if w.batch.len() > 0 {
 		errs = append(errs, w.flush())
 	}
 	errs = append(errs, w.stream.Close(), w.buffer.Flush(), w.file.Close())
-	w.builder.Release()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("closing records: %w", err)
 	}

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -61,6 +62,19 @@ func (v Value) Size() int {
 		n += len(f.Name) + 16 + f.Value.Size()
 	}
 	return n
+}
+
+// clone returns v in memory of its own.
+func (v Value) clone() Value {
+	v.Text = strings.Clone(v.Text)
+	v.Items, v.Fields = slices.Clone(v.Items), slices.Clone(v.Fields)
+	for i := range v.Items {
+		v.Items[i] = v.Items[i].clone()
+	}
+	for i := range v.Fields {
+		v.Fields[i] = Field{strings.Clone(v.Fields[i].Name), v.Fields[i].Value.clone()}
+	}
+	return v
 }
 
 // JSON returns v as compact JSON, binary data in base64. Only what JSON demands
