@@ -16,11 +16,18 @@ WHAT = ["the harbour", "12 letters", "a café's menu", "3.14 metres of rope", "e
 ZH = ["灯塔看守人", "小船", "邻居的猫", "工程师"], ["看着", "修理", "写下了", "带来"], ["港口。", "十二封信，", "每一个轮子！", "绳子和灯。"]
 CODE = ["func add(a, b int) int {\n\treturn a + b\n}\n", "for i in range(10):\n    total += i * 2\n        # done\n", "if (x == null) {\n    return;\n}\n\n\n",
         "--------------------\n", "aaaaaaa aaaaaaaaa aaa aaaaaaaaaaaaa\n", "// ======== //\n", "x" * 9 + "yx" * 7 + "\n"]
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*%s|\p{{N}}%s| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SHORT = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 PATTERNS = {
     "llama3": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "qwen3.5": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "gpt4o": CASED % (SHORT, SHORT, "{1,3}"),
+    "tekken": CASED % ("", "", ""),
     "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
-CASES = [("gpt2", False, 500, 2, 0), ("gpt2", False, 1500, 1, 0), ("llama3", False, 800, 2, 0), ("qwen2", True, 1000, 3, 0), ("gpt2", False, 700, 2, 5)]
+CASES = [("gpt2", False, 500, 2, 0), ("gpt2", False, 1500, 1, 0), ("llama3", False, 800, 2, 0), ("qwen2", True, 1000, 3, 0), ("gpt2", False, 700, 2, 5),
+         ("qwen3.5", True, 900, 2, 0), ("gpt4o", False, 1200, 1, 0), ("tekken", False, 900, 2, 0)]
 SPECIAL = ["<|endoftext|>", "<pad>"]
 
 
