@@ -195,9 +195,10 @@ func problemsText(problems []*pipeline.Problem) string {
 	return b.String()
 }
 
+// firstLine is what a message says before it repeats a log.
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
-	return line
+	return strings.TrimSuffix(line, "; the last lines of its log:")
 }
 
 func seconds(s float64) string { return fmt.Sprintf("%.3f", s) }
