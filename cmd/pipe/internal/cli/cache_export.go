@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
 	"github.com/pipe-run/pipe/pipeline"
@@ -56,7 +55,7 @@ func (a *app) cacheExportCommand() *cobra.Command {
 }
 
 func (a *app) cacheExport(ctx context.Context, f exportFlags, targets []string) error {
-	if out, ok := a.out.(*os.File); ok && f.out == "-" && term.IsTerminal(int(out.Fd())) {
+	if f.out == "-" && a.terminal() != nil {
 		return usagef("pipe cache export: say where to with -o FILE, or lead standard output elsewhere")
 	}
 	if f.out == "-" && f.asJSON {

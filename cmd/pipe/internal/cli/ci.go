@@ -20,7 +20,7 @@ const ciVariable = "PIPE_CI"
 
 // meetCI finds out whether GitHub Actions listens, and what it is told. What
 // it would take for commands is shielded even when it is told nothing.
-func (a *app) meetCI(args []string) error {
+func (a *app) meetCI(args []string, out io.Writer) error {
 	inside := os.Getenv("GITHUB_ACTIONS") == "true"
 	mode := os.Getenv(ciVariable)
 	if !slices.Contains([]string{"", "off", "github"}, mode) {
@@ -31,7 +31,7 @@ func (a *app) meetCI(args []string) error {
 	}
 	errs := view.NewShield(a.err, false)
 	a.err = errs
-	if !isData(args, a.out) {
+	if !isData(args, out) {
 		a.out = view.NewShield(a.out, asksJSON(args))
 	}
 	if mode != "off" {

@@ -49,14 +49,15 @@ type app struct {
 
 // Main runs the command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
-	a := &app{in: in, out: out, err: errs}
+	printed := &output{w: out}
+	a := &app{in: in, out: printed, err: errs}
 	if len(args) > 0 && args[0] == "exec-step" {
 		return a.execStep(args[1:])
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	if err := a.meetCI(args); err != nil {
+	if err := a.meetCI(args, out); err != nil {
 		return a.exit(err)
 	}
 	ctx, stop := interruptible()
@@ -70,7 +71,12 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	if err != nil && !a.summarised && len(args) > 0 && args[0] == "run" && asksJSON(args) {
 		err = a.summarise(a.view(true), pipeline.RunEnd{ID: history.NewID(time.Now()), Steps: map[string]pipeline.StepSummary{}}, err)
 	}
-	return a.exit(err)
+	code := a.exit(err)
+	if lost := printed.lost(); lost != nil && code == exitDone {
+		a.complain(fmt.Errorf("not all of the output could be written: %w", lost))
+		return exitFailed
+	}
+	return code
 }
 
 // asksJSON reports whether a command line, which may be wrong, has --json.

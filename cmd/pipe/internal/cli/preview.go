@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/inspect"
@@ -130,7 +129,7 @@ type ink struct {
 }
 
 func (a *app) ink() ink {
-	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" {
+	if a.terminal() != nil && os.Getenv("NO_COLOR") == "" {
 		return ink{
 			faint: "\x1b[2m", off: "\x1b[0m", special: "\x1b[1;38;5;213m",
 			plain:  [2]string{"\x1b[38;5;250;48;5;235m", "\x1b[38;5;250;48;5;238m"},

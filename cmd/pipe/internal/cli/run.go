@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pipe-run/pipe/cmd/pipe/internal/view"
 	"github.com/pipe-run/pipe/pipeline"
@@ -212,7 +211,7 @@ func (a *app) plainView(asJSON bool) view.View {
 	if asJSON {
 		return view.JSON(a.out)
 	}
-	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := a.terminal(); f != nil {
 		return view.Terminal(f)
 	}
 	return view.Plain(a.out, a.err)

@@ -189,21 +189,14 @@ func cell(s string) string {
 }
 
 // markdown writes a text so that Markdown shows it as it is.
-func markdown(s string) string {
-	var b strings.Builder
-	for _, c := range printable(s) {
-		switch {
-		case strings.ContainsRune("\\`*_{}[]()#+-!|~", c):
-			b.WriteByte('\\')
-			b.WriteRune(c)
-		case strings.ContainsRune("<>&$@:", c):
-			fmt.Fprintf(&b, "&#%d;", c)
-		default:
-			b.WriteRune(c)
-		}
-	}
-	return b.String()
-}
+func markdown(s string) string { return plainly.Replace(printable(s)) }
+
+// plainly escapes the signs that mean something in Markdown or to GitHub.
+var plainly = strings.NewReplacer(
+	"\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "{", "\\{", "}", "\\}", "[", "\\[", "]", "\\]", "(", "\\(", ")", "\\)",
+	"#", "\\#", "+", "\\+", "-", "\\-", "!", "\\!", "|", "\\|", "~", "\\~",
+	"<", "&#60;", ">", "&#62;", "&", "&#38;", "$", "&#36;", "@", "&#64;", ":", "&#58;",
+)
 
 // printable drops what no page can hold.
 func printable(s string) string {
