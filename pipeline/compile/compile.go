@@ -68,15 +68,17 @@ type compiler struct {
 	said        map[pipeline.Problem]int // how often, but for the step's name
 	first       map[pipeline.Problem]*pipeline.Problem
 	more        map[*pipeline.Problem]int
-	blamed      []token.Pos          // places that problems stand at
-	tagged      map[*ast.Field]*tag  // fields that -t gave a value
-	stray       bool                 // a step stands outside of steps
-	misnamed    map[string]bool      // fields of the pipeline that a misspelt one was meant to be
-	uses        []*use               // of templates, as the file writes them
-	use         *use                 // that the step being read comes from
-	fromUse     map[string]*instance // steps of templates
-	stepsErr    []error              // what CUE says of steps as a whole
-	later       []func()             // complaints that only count when there is no other
+	blamed      []token.Pos                // places that problems stand at
+	tagged      map[*ast.Field]*tag        // fields that -t gave a value
+	stray       bool                       // a step stands outside of steps
+	misnamed    map[string]bool            // fields of the pipeline that a misspelt one was meant to be
+	uses        []*use                     // of templates, as the file writes them
+	use         *use                       // that the step being read comes from
+	fromUse     map[string]*instance       // steps of templates
+	inner       map[string]*place          // of steps that templates write as literals
+	written     map[*use]map[string]*place // the same, by the text of their labels
+	stepsErr    []error                    // what CUE says of steps as a whole
+	later       []func()                   // complaints that only count when there is no other
 	refsChecked bool
 }
 

@@ -368,5 +368,8 @@ func (c *compiler) stepPos(name string, v cue.Value) token.Pos {
 	if p := c.places[name]; p != nil {
 		return p.label
 	}
+	if p := c.inner[name]; p != nil {
+		return p.label
+	}
 	return c.labelPos(v)
 }

@@ -122,6 +122,9 @@ func join(prefix, name string) string {
 func (c *compiler) fieldPositions(name string, v cue.Value) map[string]pipeline.Pos {
 	all := map[string]pipeline.Pos{}
 	p := c.places[name]
+	if p == nil {
+		p = c.inner[name]
+	}
 	if p != nil {
 		for path, f := range p.fields {
 			all[path] = c.pos(fieldPos(f))
