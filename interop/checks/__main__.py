@@ -12,7 +12,7 @@ import sys
 
 from checks import pipe, report
 
-GROUPS = ["forward", "families", "merge", "lora", "quantize", "tokens", "tokenizer", "templates", "train", "gguf"]
+GROUPS = ["forward", "families", "merge", "lora", "quantize", "tokens", "tokenizer", "trained", "templates", "train", "gguf"]
 TIMEOUT = 600  # seconds for one group
 
 
