@@ -122,6 +122,7 @@ func (s *source) build(ctx context.Context, lang *language, opts Options) (*worl
 			return nil, s.problems(err)
 		}
 	}
+	w.hidName = cue.Str("_name") // there is nothing to hide it
 	if schema != nil {
 		w.hidName = cue.Hid("_name", schema.ID())
 	}

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"cuelang.org/go/cue/ast"
@@ -78,7 +77,7 @@ func findSchema(inst *build.Instance, seen map[*build.Instance]bool) *build.Inst
 		return nil
 	}
 	seen[inst] = true
-	if p, _, _ := strings.Cut(inst.ImportPath, ":"); p == modules.SchemaPath {
+	if ast.ParseImportPath(inst.ImportPath).Path == modules.SchemaImport {
 		return inst
 	}
 	for _, dep := range inst.Imports {
