@@ -35,7 +35,7 @@ func (a *app) meetCI(args []string, out io.Writer) error {
 		a.out = view.NewShield(a.out, asksJSON(args))
 	}
 	if mode != "off" {
-		a.github = view.NewGitHub(errs, repositoryPlace())
+		a.github = view.NewGitHub(errs, placeBelow(os.Getenv("GITHUB_WORKSPACE")))
 		a.jobSummary = os.Getenv("GITHUB_STEP_SUMMARY")
 	}
 	return nil
@@ -55,10 +55,10 @@ func isData(args []string, out io.Writer) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// repositoryPlace returns a function that names places as GitHub does: from the
-// root of the checked-out repository. It reports false for other places.
-func repositoryPlace() func(pipeline.Pos) (pipeline.Pos, bool) {
-	root := os.Getenv("GITHUB_WORKSPACE")
+// placeBelow returns a function that names places as CI systems do: from the
+// root of the checked-out repository, by default the working directory. It
+// reports false for other places.
+func placeBelow(root string) func(pipeline.Pos) (pipeline.Pos, bool) {
 	if root == "" {
 		root = "."
 	}
@@ -156,15 +156,15 @@ func (w *watch) end(end pipeline.RunEnd, runErr error) error {
 }
 
 func (w *watch) writeJUnit() error {
-	err := writeJUnit(w.junit, w.report.JUnit())
+	err := writeReport(w.junit, w.report.JUnit())
 	if err != nil {
 		return fmt.Errorf("writing --junit %s: %w", w.junit, err)
 	}
 	return nil
 }
 
-// writeJUnit replaces a file as a whole, and makes its folder.
-func writeJUnit(path string, b []byte) error {
+// writeReport replaces a file as a whole, and makes its folder.
+func writeReport(path string, b []byte) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		if info.IsDir() {
 			return errors.New("it is a folder")

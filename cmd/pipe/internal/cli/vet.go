@@ -14,6 +14,7 @@ import (
 func (a *app) vetCommand() *cobra.Command {
 	var src source
 	var asJSON bool
+	var quality string
 	cmd := &cobra.Command{
 		Use: "vet FILE", Short: "Say everything that is wrong with a pipeline, without running it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -21,6 +22,11 @@ func (a *app) vetCommand() *cobra.Command {
 			g, err := compile.File(cmd.Context(), src.file, compile.Options{Tags: src.tags})
 			if err == nil {
 				err = plan.Vet(g, steps.All())
+			}
+			if cmd.Flags().Changed("code-quality") {
+				if err := writeQuality(quality, err); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				return a.vetJSON(g, err)
@@ -34,6 +40,7 @@ func (a *app) vetCommand() *cobra.Command {
 	}
 	src.tagFlag(cmd)
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&quality, "code-quality", "", "write what is wrong to `FILE`, as a Code Quality report of GitLab")
 	return cmd
 }
 
