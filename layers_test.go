@@ -23,7 +23,9 @@ const module = "github.com/pipe-run/pipe/"
 
 // owners says which packages may import each large dependency, tests aside.
 var owners = map[string][]string{
-	"cuelang.org/go":                      {"pipeline/compile"},
+	"cuelang.org/go":                      {"pipeline/compile", "pipeline/modules"},
+	"cuelabs.dev/go/oci":                  {"pipeline/modules"},
+	"github.com/opencontainers":           {"pipeline/modules"},
 	"github.com/dominikbraun/graph":       {"pipeline/compile"},
 	"github.com/spf13/cobra":              {"cmd/pipe/internal/cli"},
 	"github.com/vbauerster/mpb":           {"cmd/pipe/internal/view"},
@@ -36,7 +38,7 @@ var owners = map[string][]string{
 	"github.com/landlock-lsm/go-landlock": {"pipeline/run"},
 	"github.com/bazelbuild/remote-apis":   {},
 	"google.golang.org/grpc":              {},
-	"github.com/rogpeppe/go-internal":     {},
+	"github.com/rogpeppe/go-internal":     {"pipeline/modules"}, // locks as CUE's module cache has them
 }
 
 // TestLayers keeps the import rules of ARCHITECTURE.md. The compiler keeps
