@@ -74,7 +74,7 @@ func (c *compiler) pos(p token.Pos) pipeline.Pos {
 		return c.source.pos(c.use.pos)
 	}
 	in, isModule := c.world.modules.Locate(p.Filename())
-	at := token.NoPos
+	var at token.Pos
 	switch u := c.useAt(p); {
 	case u != nil:
 		at = u.at(c.params[p])
