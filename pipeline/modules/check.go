@@ -37,6 +37,7 @@ func checkModFile(b []byte, mpath, version string) (*modfile.File, error) {
 			Module:  name,
 			Message: fmt.Sprintf("%s lies about itself: its module file says that it is %s", name, f.QualifiedModule()),
 			Hint:    "tell whoever published it; nothing of it was kept",
+			refused: true,
 		}
 	}
 	return f, nil
@@ -61,6 +62,7 @@ func checkZip(b []byte, mpath, version string) (*checkedZip, error) {
 			Module:  name,
 			Message: fmt.Sprintf("%s is refused: %s", name, fmt.Sprintf(format, args...)),
 			Hint:    "tell whoever published it; nothing of it was kept",
+			refused: true,
 		}
 	}
 	mv, err := module.NewVersion(mpath, version)

@@ -191,6 +191,7 @@ func (g *guard) checkArchive(b []byte, m *ociregistry.Manifest) error {
 			Module:  g.remote.module,
 			Message: fmt.Sprintf("%s lies about itself: the module file inside it is not the one its registry shows", g.remote.module),
 			Hint:    "tell whoever published it; nothing of it was kept",
+			refused: true,
 		}
 	}
 	g.resolver.mu.Lock()
@@ -225,6 +226,7 @@ func (g *guard) wrong(what string) error {
 		Module:  g.remote.module,
 		Message: fmt.Sprintf("registry %s, asked for %s, %s", g.remote.host, g.remote.module, what),
 		Hint:    "nothing of it was kept; try again, and when it stays so, have the module published anew",
+		refused: true,
 	}
 }
 

@@ -23,6 +23,8 @@ type Error struct {
 	Message string // a sentence that names the module
 	Hint    string
 	Err     error // behind it, or nil
+
+	refused bool // what was sent is wrong; nothing of it may stay
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -115,6 +115,8 @@ func (r *Registry) fetch(mv module.Version) (module.SourceLoc, error) {
 	loc, err := await(r.ctx, func() (module.SourceLoc, error) { return r.cache.Fetch(r.ctx, mv) })
 	if err == nil {
 		err = r.verified.do(mv, func() error { return r.verify(mv) })
+	} else {
+		r.dropMod(mv, err)
 	}
 	return loc, r.explain(mv, err)
 }
@@ -203,7 +205,7 @@ func (r *Registry) missing(mv module.Version) error {
 		return err
 	case len(vs) == 0:
 		e.Message = fmt.Sprintf("registry %s has no module %s", at.host, mv.BasePath())
-		e.Hint = fmt.Sprintf("check its name, and %s; a registry also hides what you may not read: docker login %s", at.where(), at.host)
+		e.Hint = fmt.Sprintf("is its name right? %s; a registry also hides what you may not read: docker login %s", at.where(), at.host)
 	default:
 		e.Message = fmt.Sprintf("there is no %s in registry %s", named(mv), at.host)
 		e.Hint = fmt.Sprintf("there %s %s: pipe mod get %s@%s", isOrAre(len(vs)), listVersions(vs), mv.BasePath(), latest(vs))

@@ -191,6 +191,19 @@ func (r *Registry) verifyMod(mv module.Version) error {
 	return nil
 }
 
+// dropMod removes the module file of a module whose archive was refused: it
+// came from the same hand. Where an archive is kept, its file stays.
+func (r *Registry) dropMod(mv module.Version, err error) {
+	var e *Error
+	p, perr := r.paths(mv)
+	if perr != nil || !errors.As(err, &e) || !e.refused {
+		return
+	}
+	if _, err := os.Stat(p.zip); errors.Is(err, fs.ErrNotExist) {
+		os.Remove(p.mod)
+	}
+}
+
 // changed names the first file that differs from the archive beside it.
 func changed(mv module.Version, p paths) string {
 	b, err := os.ReadFile(p.zip)
