@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -41,8 +42,10 @@ func crashAt(dir string, n int) error {
 	if err != nil {
 		return err
 	}
+	left := atomic.Int64{} // imports keep blobs on several threads
+	left.Store(int64(n))
 	s.hook = func(op string) {
-		if n--; n == 0 {
+		if left.Add(-1) == 0 {
 			fmt.Println(op)
 			os.Exit(crashCode)
 		}
