@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -275,6 +276,30 @@ func TestLoadRefused(t *testing.T) {
 	}
 }
 
+// TestSyntax checks that errors of syntax name their line.
+func TestSyntax(t *testing.T) {
+	for source, want := range map[string]string{
+		"{% for m in %}":                               "line 1: expected either",
+		"a\nb\n{% if x %}\n{{ y }}":                    "line 3: {% if %} has no end: expected tag",
+		"{% if a %}\r\n\r\n{% for b in c %}{% if d %}": "line 3: {% if %} has no end",
+		"\n{% if a b %}x{% endif %}":                   "line 2: {% if %}: If-condition is malformed",
+		"\n{{ 'a":                                      "line 2: {{ has no end: }}",
+		"x\n{#":                                        "line 2: {# has no end",
+		"\n\n{% foo %}":                                "line 3: {% foo %} is no statement",
+		"{% for m in c %}\n{% endif %}{% endfor %}":    "line 2: {% endif %} is no statement",
+		"\n{{ m['a' }}":                                "line 2: [ is not closed",
+		"{{ a }}\n{{\n[1, 2) }}":                       "line 3: ) stands where ] was expected",
+		"\n{{ a) }}":                                   "line 2: ) closes nothing",
+		"\n{{ a == }}":                                 "line 2: expected either",
+		"{%- if a -%}\n\n  {%- endif %}\n{% raw %}\n{{ {% endraw %}\n{% include 'x' %}": "line 6: {% include %} is no statement",
+	} {
+		_, err := compile(source)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", source, err, want)
+		}
+	}
+}
+
 // TestCancel stops a template that would run for hours.
 func TestCancel(t *testing.T) {
 	e, err := compile(`{% for i in range(100000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}`)
@@ -309,9 +334,11 @@ func TestConcurrent(t *testing.T) {
 	wait.Wait()
 }
 
-// FuzzTemplate sees that no template makes the engine panic or hang.
+// FuzzTemplate sees that no template makes the engine panic or hang, that its
+// direct form renders and labels as the engine does, and that errors of syntax
+// name a line of the template.
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{chatMLSource, alpacaSource, "{{ messages | tojson }}", "{% raw %}", "{{ 'a' if", "{# {{ %}", "{{ (a if b else c)[0] }}", "{%- set x = {'a': [1, 2][0:1]} -%}{{ x }}"} {
+	for _, s := range []string{chatMLSource, alpacaSource, marking, "{{ messages | tojson }}", "{% raw %}", "{{ 'a' if", "{# {{ %}", "{{ (a if b else c)[0] }}", "{%- set x = {'a': [1, 2][0:1]} -%}{{ x }}", "a\n\n{% for %}"} {
 		f.Add(s, "hello")
 	}
 	tok, err := token.Load("../token/testdata/bytelevel")
@@ -321,10 +348,24 @@ func FuzzTemplate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source, content string) {
 		e, err := compile(source)
 		if err != nil {
+			line := 0
+			if _, scanErr := fmt.Sscanf(err.Error(), "line %d: ", &line); scanErr != nil || line < 1 || line > 1+strings.Count(source, "\n")+strings.Count(source, "\r") {
+				t.Fatalf("%q: the error names no line of it: %v", source, err)
+			}
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_, _ = (&Template{engine: e, tok: tok}).Render(ctx, conversation("user", content, "assistant", content), "", false)
+		tp := &Template{engine: e, tok: tok, direct: newDirect(rewrite(source)), ends: true}
+		tp.setStops(tok.StopIDs())
+		talk := conversation("user", content, "assistant", content)
+		text, marks, ok := tp.renderDirect(talk, "", false)
+		want, wantMarks, err := tp.renderEngine(ctx, talk, "", false)
+		if !ok || ctx.Err() != nil {
+			return
+		}
+		if err != nil || text != want || !slices.Equal(marks, wantMarks) {
+			t.Fatalf("%q: the direct form renders %q %v, the engine %q %v %v", source, text, marks, want, wantMarks, err)
+		}
 	})
 }

@@ -3,11 +3,16 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pipe-run/pipe/internal/shareddata"
+	"github.com/pipe-run/pipe/steps/internal/token"
 )
 
 // randomConversation has roles, texts and fields of all sorts.
@@ -127,5 +132,88 @@ func TestDirect(t *testing.T) {
 	t.Logf("%d of %d templates have a direct form, which rendered %d conversations", forms, len(all), rendered)
 	if forms < 45 {
 		t.Errorf("%d of %d templates have a direct form", forms, len(all))
+	}
+}
+
+// compareMasks labels conversations by both ways of rendering: masks are found by
+// many renderings of prefixes, each of which either may make. It returns how many
+// conversations were labelled; the others must fail alike.
+func compareMasks(t *testing.T, name string, fast *Template, n int) (labelled int) {
+	t.Helper()
+	slow := *fast
+	slow.direct = nil
+	choices := []Train{{}, {Last: true}, {Roles: []string{"assistant", "user"}}}
+	random := rand.New(rand.NewPCG(9, 10))
+	for i := range n {
+		messages, tools := randomConversation(random)
+		if i%2 == 0 { // as most are
+			messages, tools = conversation("user", "a "+name, "assistant", "it's", "user", "<b>\nc", "assistant", "é d"), ""
+		}
+		record, train := Record{Shape: Messages, Messages: messages, Tools: tools}, choices[i%len(choices)]
+		got, err := fast.With(train).Encode(context.Background(), record)
+		want, wantErr := slow.With(train).Encode(context.Background(), record)
+		if !reflect.DeepEqual(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("%s: of %+v, tools %s, train %+v:\n got %+v %v\nwant %+v %v", name, messages, tools, train, got, err, want, wantErr)
+		}
+		if err == nil {
+			labelled++
+		}
+	}
+	return labelled
+}
+
+// TestDirectMask compares the masks of both ways of rendering.
+func TestDirectMask(t *testing.T) {
+	n := 40
+	if testing.Short() {
+		n = 10
+	}
+	forms, labelling := 0, 0
+	for name, source := range sources(t) {
+		e, err := compile(source)
+		if err != nil {
+			continue // refused
+		}
+		tp := &Template{kind: Jinja, source: source, engine: e, tok: open(t, "bytelevel"), direct: newDirect(rewrite(source))}
+		if tp.direct == nil {
+			continue
+		}
+		forms++
+		tp.setStops(tp.tok.StopIDs())
+		_ = tp.probe() // whether it ends answers with a token; this tokenizer has not those of all
+		if compareMasks(t, name, tp, n) > 0 {
+			labelling++
+		}
+	}
+	t.Logf("%d of %d templates with a direct form labelled conversations", labelling, forms)
+	if labelling < 30 {
+		t.Errorf("%d of %d templates labelled a conversation", labelling, forms)
+	}
+}
+
+// TestTortureDirectMask compares the masks of the templates that models come with,
+// with their own tokenizers.
+func TestTortureDirectMask(t *testing.T) {
+	for _, name := range []string{"smollm-135m-instruct", "llama3", "qwen3"} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !strings.HasPrefix(name, "smollm") {
+				t.Skip("large vocabularies take seconds to load")
+			}
+			dir := shareddata.Path(t, "tokenizers/"+name)
+			tok, err := token.Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tp, err := Load(dir, tok, Spec{Kind: Model})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tp.direct == nil {
+				t.Fatal("the template has no direct form")
+			}
+			if n := compareMasks(t, name, tp, 60); n < 10 {
+				t.Errorf("%d conversations labelled of 60", n)
+			}
+		})
 	}
 }

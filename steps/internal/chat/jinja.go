@@ -39,7 +39,7 @@ type engine struct {
 	template *exec.Template
 }
 
-// compile parses a template.
+// compile parses a template. An error of its syntax begins with a line of it.
 func compile(source string) (e *engine, err error) {
 	defer recovered(&err)
 	if len(source) > maxSource {
@@ -47,9 +47,14 @@ func compile(source string) (e *engine, err error) {
 	}
 	cfg := config.New()
 	cfg.KeepTrailingNewline = true // rewrite has settled white space
-	template, err := exec.NewTemplate(rootName, cfg, loader(rewrite(source)), environment())
+	offered := environment()
+	var failed blame
+	if err := failed.watch(offered.ControlStructures); err != nil {
+		return nil, err
+	}
+	template, err := exec.NewTemplate(rootName, cfg, loader(rewrite(source)), offered)
 	if err != nil {
-		return nil, errors.New(shorten(err, rewrite(source)))
+		return nil, syntax(source, err, failed)
 	}
 	return &engine{template: template}, nil
 }
@@ -161,7 +166,7 @@ func environment() *exec.Environment {
 		}
 	}
 	statements := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{"generation": parseGeneration})
-	for _, name := range strings.Fields("for if macro raw set with do break continue call filter") {
+	for _, name := range statementNames() {
 		if s, ok := controlstructures.All.Get(name); ok {
 			_ = statements.Register(name, s)
 		}
@@ -177,6 +182,11 @@ func environment() *exec.Environment {
 		Context: exec.NewContext(globals), Filters: filters, Tests: tests(),
 		ControlStructures: statements, Methods: methods(),
 	}
+}
+
+// statementNames are the statements of gonja that are kept; generation is our own.
+func statementNames() []string {
+	return strings.Fields("for if macro raw set with do break continue call filter")
 }
 
 // filterNames are the filters of gonja that are kept: not random, not HTML.
