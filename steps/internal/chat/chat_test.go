@@ -289,6 +289,7 @@ func TestSyntax(t *testing.T) {
 		"{% for m in c %}\n{% endif %}{% endfor %}":    "line 2: {% endif %} is no statement",
 		"\n{{ m['a' }}":                                "line 2: [ is not closed",
 		"{{ a }}\n{{\n[1, 2) }}":                       "line 3: ) stands where ] was expected",
+		"\n{%0(%}":                                     "line 2: ( is not closed",
 		"\n{{ a) }}":                                   "line 2: ) closes nothing",
 		"\n{{ a == }}":                                 "line 2: expected either",
 		"{%- if a -%}\n\n  {%- endif %}\n{% raw %}\n{{ {% endraw %}\n{% include 'x' %}": "line 6: {% include %} is no statement",
@@ -338,7 +339,7 @@ func TestConcurrent(t *testing.T) {
 // direct form renders and labels as the engine does, and that errors of syntax
 // name a line of the template.
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{chatMLSource, alpacaSource, marking, "{{ messages | tojson }}", "{% raw %}", "{{ 'a' if", "{# {{ %}", "{{ (a if b else c)[0] }}", "{%- set x = {'a': [1, 2][0:1]} -%}{{ x }}", "a\n\n{% for %}"} {
+	for _, s := range []string{chatMLSource, alpacaSource, marking, "{{ messages | tojson }}", "{% raw %}", "{{ 'a' if", "{# {{ %}", "{{ (a if b else c)[0] }}", "{%- set x = {'a': [1, 2][0:1]} -%}{{ x }}", "a\n\n{% for %}", "{%0(%}"} {
 		f.Add(s, "hello")
 	}
 	tok, err := token.Load("../token/testdata/bytelevel")

@@ -40,23 +40,28 @@ type engine struct {
 }
 
 // compile parses a template. An error of its syntax begins with a line of it.
-func compile(source string) (e *engine, err error) {
-	defer recovered(&err)
+func compile(source string) (*engine, error) {
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("the template is larger than %d KiB", maxSource>>10)
 	}
-	cfg := config.New()
-	cfg.KeepTrailingNewline = true // rewrite has settled white space
 	offered := environment()
 	var failed blame
 	if err := failed.watch(offered.ControlStructures); err != nil {
 		return nil, err
 	}
-	template, err := exec.NewTemplate(rootName, cfg, loader(rewrite(source)), offered)
+	template, err := parse(rewrite(source), offered)
 	if err != nil {
 		return nil, syntax(source, err, failed)
 	}
 	return &engine{template: template}, nil
+}
+
+// parse hands a template that rewrite respelled to the engine.
+func parse(rewritten string, offered *exec.Environment) (template *exec.Template, err error) {
+	defer recovered(&err)
+	cfg := config.New()
+	cfg.KeepTrailingNewline = true // rewrite has settled white space
+	return exec.NewTemplate(rootName, cfg, loader(rewritten), offered)
 }
 
 // render executes the template within the bounds.

@@ -264,6 +264,8 @@ func (e *expression) group(closing byte) string {
 			follows := calls(item)
 			text := e.bracket(c, follows)
 			switch {
+			case len(text) < 2: // it is not closed
+				add(text)
 			case c == '[' && follows:
 				item = index(item, text)
 			case c == '(' && follows && unpacks(text):
