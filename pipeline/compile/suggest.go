@@ -13,6 +13,12 @@ func Nearest(s string, from []string) string {
 		if len(s) > 3 && len(name) > 3 && (strings.HasPrefix(name, s) || strings.HasPrefix(s, name)) {
 			d = min(d, 1)
 		}
+		if region := strings.IndexAny(s, "-_"); region > 1 && strings.EqualFold(s[:region], name) { // zh-CN
+			d = 0
+		}
+		if len(name) < 3 && d > 0 {
+			continue // one letter of two says nothing
+		}
 		if d < least && d < max(len(s), len(name)) {
 			best, least = name, d
 		}

@@ -55,7 +55,8 @@ func (l *language) alternatives(x ast.Expr, depth int) []want {
 		return l.alternatives(x.X, depth+1)
 	case *ast.BinaryExpr:
 		if x.Op == token.OR {
-			return append(l.alternatives(x.X, depth+1), l.alternatives(x.Y, depth+1)...)
+			// A long list of alternatives nests as deep as it is long: that is no depth.
+			return append(l.alternatives(x.X, depth), l.alternatives(x.Y, depth)...)
 		}
 	case *ast.UnaryExpr:
 		if x.Op == token.MUL {
