@@ -78,6 +78,12 @@ type Kind struct {
 	// Estimate foretells what an execution would cost.
 	Estimate func(ctx context.Context, q *EstimateRequest) (*Estimate, error)
 
+	// Garbage is how much garbage, in percent of what is live, a process of the
+	// kind may gather before it collects; 0 is Go's usual 100. Kinds with few
+	// buffers that are large and live long keep their peak low with less, and an
+	// Estimate of memory counts on what its kind says here.
+	Garbage int
+
 	Network   bool // the child may use the network: proxies and certificates are passed on
 	HostTools bool // the child may run programs of this machine as the user configured them
 	LocalOnly bool // never sent to another machine

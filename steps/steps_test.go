@@ -51,6 +51,16 @@ func TestEveryKindIsComplete(t *testing.T) {
 	}
 }
 
+// TestForecastsSayGarbage: what a process may gather of garbage is part of its
+// peak, so a kind that foretells its peak says how much it counts on.
+func TestForecastsSayGarbage(t *testing.T) {
+	for name, kind := range steps.All() {
+		if (kind.Estimate != nil) != (kind.Garbage > 0) {
+			t.Errorf("%s: estimates: %t, Garbage: %d", name, kind.Estimate != nil, kind.Garbage)
+		}
+	}
+}
+
 // folders are those that define a kind; the others are doors for cmd/pipe.
 func folders(t *testing.T) (names []string) {
 	t.Helper()

@@ -57,12 +57,6 @@ func LocalStreams() Streams {
 // as much as Go starts with, and collecting then takes as long as all the rest.
 const lateGC = "GOGC=400"
 
-// computingGC is how much garbage, in percent of what is live, a kind that
-// foretells its memory may gather: such kinds hold few buffers that are large
-// and live long, so collecting early costs them little and keeps the peak near
-// the forecast.
-const computingGC = 20
-
 // usualGC takes lateGC back, so that neither the step nor programs that it
 // runs know of it.
 func usualGC() {
@@ -117,8 +111,8 @@ func runStep(ctx context.Context, dir string, kinds pipeline.Kinds, w *eventWrit
 	if !ok || kind.Version != sp.Version {
 		return fmt.Errorf("this pipe has no kind %s, version %d", sp.Kind, sp.Version)
 	}
-	if kind.Estimate != nil {
-		debug.SetGCPercent(computingGC)
+	if kind.Garbage > 0 {
+		debug.SetGCPercent(kind.Garbage)
 	}
 	step, err := kind.New(sp.Params)
 	if err != nil {

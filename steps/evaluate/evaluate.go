@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/answer"
 	"github.com/pipe-run/pipe/steps/internal/chat"
+	"github.com/pipe-run/pipe/steps/internal/decoder"
 	"github.com/pipe-run/pipe/steps/internal/kin"
 	"github.com/pipe-run/pipe/steps/internal/metric"
 )
@@ -20,7 +21,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("evaluate", 3, run)
-	k.Estimate = estimate
+	k.Estimate, k.Garbage = estimate, decoder.Garbage
 	k.Vet = vet
 	return k
 }

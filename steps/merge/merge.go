@@ -21,7 +21,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("merge", 1, run)
-	k.Estimate = estimate
+	k.Estimate, k.Garbage = estimate, decoder.Garbage
 	return k
 }
 

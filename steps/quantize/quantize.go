@@ -25,7 +25,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("quantize", 1, run)
-	k.Estimate = estimate
+	k.Estimate, k.Garbage = estimate, decoder.Garbage
 	k.Vet = vet
 	return k
 }

@@ -41,7 +41,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("train", 2, run)
-	k.Estimate = estimate
+	k.Estimate, k.Garbage = estimate, decoder.Garbage
 	k.Vet = vet
 	return k
 }

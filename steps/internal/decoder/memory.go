@@ -21,6 +21,11 @@ type Spec struct {
 	Objective bool
 }
 
+// Garbage is the pipeline.Kind.Garbage of the steps that compute with models: they
+// hold few buffers, which are large and live long, so that collecting early costs
+// little and keeps the peak near what is counted here.
+const Garbage = 20
+
 // Sizes in bytes of a float32 and of a stat.
 const (
 	floatBytes = 4
