@@ -66,6 +66,12 @@ type Kind struct {
 	// that the schema cannot say. It looks at nothing else.
 	Vet func(params json.RawMessage, inputs []string) error
 
+	// Shapes follows the shape of records through a graph: given what is known of
+	// the shapes at the inputs, by their names, it refuses those that the step
+	// cannot use and returns that of what the step makes, "" where it cannot be
+	// told. It looks at nothing else.
+	Shapes func(params json.RawMessage, inputs map[string]string) (string, error)
+
 	// Metrics names what an execution with these parameters measures, where
 	// they alone decide that; a gate on anything else is a mistake. Nil says
 	// that the parameters are wrong, which Vet tells.

@@ -49,19 +49,40 @@ func vetMeasured(n *pipeline.Node, metrics []string) *pipeline.Problem {
 	return nil
 }
 
+// vetNode asks the kind of a step about its parameters and about the shapes of
+// records that reach it; shapes holds those that the steps before it make, by the
+// steps' names.
+func vetNode(n *pipeline.Node, kind pipeline.Kind, shapes map[string]string) error {
+	if kind.Vet != nil {
+		if err := kind.Vet(n.Full, slices.Sorted(maps.Keys(n.Inputs))); err != nil {
+			return err
+		}
+	}
+	if kind.Shapes == nil {
+		return nil
+	}
+	inputs := map[string]string{}
+	for name, ref := range n.Inputs {
+		if shape := shapes[ref.Step]; shape != "" {
+			inputs[name] = shape
+		}
+	}
+	shape, err := kind.Shapes(n.Full, inputs)
+	shapes[n.Name] = shape
+	return err
+}
+
 // Vet says everything that the kinds find wrong with the parameters of a
-// graph's steps, as pipeline.Problems.
+// graph's steps, and with the shapes of records that reach them, as pipeline.Problems.
 func Vet(g *pipeline.Graph, kinds pipeline.Kinds) error {
 	var all pipeline.Problems
+	shapes := map[string]string{}
 	for _, n := range g.Nodes {
 		kind := kinds[n.Kind]
 		if p := vetGate(n, kind); p != nil {
 			all = append(all, p)
 		}
-		if kind.Vet == nil {
-			continue
-		}
-		err := kind.Vet(n.Full, slices.Sorted(maps.Keys(n.Inputs)))
+		err := vetNode(n, kind, shapes)
 		if err == nil {
 			continue
 		}

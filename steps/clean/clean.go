@@ -8,6 +8,7 @@ package clean
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/pipe-run/pipe/pipeline"
 )
@@ -17,8 +18,13 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("clean", 1, run)
-	k.Vet, k.Metrics = vet, metrics
+	k.Vet, k.Metrics, k.Shapes = vet, metrics, shapes
 	return k
+}
+
+// shapes tells that records keep their shape.
+func shapes(_ json.RawMessage, inputs map[string]string) (string, error) {
+	return inputs["records"], nil
 }
 
 // Params mirrors schemas/clean.cue. A nil struct asks for nothing.

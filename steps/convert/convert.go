@@ -7,6 +7,7 @@ package convert
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 
@@ -19,8 +20,18 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("convert", 2, run)
-	k.Vet = vet
+	k.Vet, k.Shapes = vet, shapes
 	return k
+}
+
+// shapes tells the shape of the records of a format that decides it.
+func shapes(raw json.RawMessage, _ map[string]string) (string, error) {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return "", err
+	}
+	l := dataset.Layout{Format: dataset.Format(p.Format), Undesirable: p.KTO != nil && p.KTO.Keep == "all"}
+	return string(l.Told()), nil
 }
 
 // Params mirrors schemas/convert.cue.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,8 +24,31 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("mix", 1, run)
-	k.Vet = vet
+	k.Vet, k.Shapes = vet, shapes
 	return k
+}
+
+// shapes refuses records of several shapes.
+func shapes(_ json.RawMessage, inputs map[string]string) (string, error) {
+	names := slices.Sorted(maps.Keys(inputs))
+	for _, name := range names {
+		if inputs[name] != inputs[names[0]] {
+			return "", unlike(name, names[0], inputs[name], inputs[names[0]])
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return inputs[names[0]], nil
+}
+
+// unlike says that the records of an input have another shape than those of the
+// first.
+func unlike(name, first, is, shape string) error {
+	return &pipeline.FieldError{
+		Field: "in." + name, Err: fmt.Errorf("its records are of shape %s, those of %s of shape %s", is, first, shape),
+		Hint: "convert both to one shape",
+	}
 }
 
 // Params mirrors schemas/mix.cue.
@@ -53,10 +77,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 			return fmt.Errorf("input %s: %w", name, err)
 		}
 		if i > 0 && is != shape {
-			return &pipeline.FieldError{
-				Field: "in." + name, Err: fmt.Errorf("its records are of shape %s, those of %s of shape %s", is, names[0], shape),
-				Hint: "convert both to one shape",
-			}
+			return unlike(name, names[0], string(is), string(shape))
 		}
 		shape = is
 	}

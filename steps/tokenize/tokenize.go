@@ -32,7 +32,7 @@ var Kind = kind()
 
 func kind() pipeline.Kind {
 	k := pipeline.Define("tokenize", 3, run)
-	k.Vet = vet
+	k.Vet, k.Shapes = vet, shapes
 	return k
 }
 
@@ -54,6 +54,16 @@ func vet(raw json.RawMessage, _ []string) error {
 		}
 	}
 	return nil
+}
+
+// shapes refuses records of a shape that the parameters do not suit.
+func shapes(raw json.RawMessage, inputs map[string]string) (string, error) {
+	p, err := pipeline.DecodeParams[Params](raw)
+	shape := inputs["records"]
+	if err != nil || shape == "" {
+		return "", err
+	}
+	return shape, p.fits(dataset.Shape(shape))
 }
 
 // Params mirrors schemas/tokenize.cue.
@@ -132,6 +142,8 @@ func (p Params) fits(shape dataset.Shape) error {
 		return &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	switch conversation := shape == dataset.Messages; {
+	case shape == dataset.Judged:
+		return refuse("in.records", `keep the good ones as conversations: in the step that converts them, leave kto out or say kto: keep: "desirable"`, "the records are judged answers, good and bad, of which the bad must not be learnt")
 	case p.Packing.On && shape == dataset.Preference:
 		return refuse("packing", "leave packing out", "the records are pairs, each of which makes a row of its own")
 	case p.Packing.Split && (conversation || shape == dataset.PromptCompletion):
@@ -148,8 +160,6 @@ func template(dir string, tok *token.Tokenizer, given answer.Template, shape str
 	switch shape {
 	case chat.Messages, chat.Preference:
 		return chat.Load(dir, tok, chat.Spec(given))
-	case string(dataset.Judged):
-		return nil, errors.New("the records are judged answers, good and bad, of which the bad must not be learnt: keep the good ones as conversations")
 	}
 	if given.Kind != chat.Model {
 		return nil, fmt.Errorf("a template is for conversations, and these records are of shape %q", shape)

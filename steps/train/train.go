@@ -42,7 +42,7 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("train", 2, run)
 	k.Estimate, k.Garbage = estimate, decoder.Garbage
-	k.Vet = vet
+	k.Vet, k.Shapes = vet, shapes
 	return k
 }
 
@@ -56,6 +56,23 @@ func vet(raw json.RawMessage, inputs []string) error {
 		return err
 	}
 	return p.checkInputs(slices.Contains(inputs, "validation"))
+}
+
+// shapes refuses pairs where one answer is learnt, and tokens that are no pairs
+// where two are compared.
+func shapes(raw json.RawMessage, inputs map[string]string) (string, error) {
+	p, err := pipeline.DecodeParams[Params](raw)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"tokens", "validation"} {
+		if shape := inputs[name]; shape != "" {
+			if err := p.checkPairs(artifact.Provenance{Pairs: shape == string(dataset.Preference)}, name); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", nil
 }
 
 func run(ctx context.Context, p Params, t *pipeline.Task) error {

@@ -100,6 +100,19 @@ func (s *Shaper) Settle(row Value) {
 	}
 }
 
+// Told is the shape of every record of a layout, "" where the rows decide it.
+func (l Layout) Told() Shape {
+	switch l.Format {
+	case PromptFormat, PanguFormat, TemplateFormat:
+		return ""
+	}
+	s, err := l.Shaper()
+	if err != nil {
+		return ""
+	}
+	return s.shape
+}
+
 // Format is what rows are read as.
 func (s *Shaper) Format() Format { return s.layout.Format }
 
