@@ -54,7 +54,7 @@ type group struct {
 }
 
 var groups = []group{
-	{"start", start}, {"run", runs}, {"plan", plans}, {"plan", templates}, {"hash", hashes}, {"gemm", gemms}, {"gemm", bf16s}, {"quantize", quantizes}, {"convert", converts}, {"train", trains}, {"tokenize", tokenizes}, {"end-to-end", endToEnd},
+	{"start", start}, {"run", runs}, {"plan", plans}, {"plan", templates}, {"hash", hashes}, {"gemm", gemms}, {"gemm", bf16s}, {"quantize", quantizes}, {"convert", converts}, {"clean", cleans}, {"train", trains}, {"tokenize", tokenizes}, {"end-to-end", endToEnd},
 }
 
 func main() {
