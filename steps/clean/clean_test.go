@@ -15,6 +15,7 @@ import (
 
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/steptest"
 )
 
 // write makes a records artifact of one shape.
@@ -61,31 +62,11 @@ type result struct {
 // cleaned runs the step with parameters as in JSON.
 func cleaned(t *testing.T, in map[string]string, params string) (result, error) {
 	t.Helper()
-	full := map[string]any{"samples": 20}
-	if err := json.Unmarshal([]byte(params), &full); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := json.Marshal(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	step, err := Kind.New(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{"records", "report"}
-	if split, ok := full["split"].(map[string]any); ok {
-		names = []string{"train", "test", "report"}
-		if split["validation"] != nil {
-			names = append(names, "validation")
-		}
-	}
-	res := result{out: map[string]string{}}
-	for _, name := range names {
-		res.out[name] = t.TempDir()
-	}
+	raw, out := steptest.Filled(t, map[string]any{"samples": 20}, params)
+	out["report"] = t.TempDir()
+	step, res := steptest.New(t, Kind, raw), result{out: out}
 	var log strings.Builder
-	err = step.Run(context.Background(), &pipeline.Task{
+	err := step.Run(context.Background(), &pipeline.Task{
 		In: in, Out: res.out, Tmp: t.TempDir(), Threads: 2,
 		Log: slog.New(slog.NewTextHandler(&log, nil)), Emit: func(pipeline.Fact) {},
 	})
@@ -117,7 +98,7 @@ func cleaned(t *testing.T, in map[string]string, params string) (result, error) 
 	return res, nil
 }
 
-func records(t *testing.T, dir string) (all []dataset.Record) {
+func records(t *testing.T, dir string) []dataset.Record {
 	t.Helper()
 	r, err := dataset.OpenRecords(dir)
 	if err != nil {
@@ -127,13 +108,7 @@ func records(t *testing.T, dir string) (all []dataset.Record) {
 	if r.Layout() != "told by a test" {
 		t.Errorf("the layout became %q", r.Layout())
 	}
-	for record, err := range r.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, record)
-	}
-	return all
+	return steptest.Records(t, dir)
 }
 
 func kept(t *testing.T, dir string) (all []string) {

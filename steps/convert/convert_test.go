@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-run/pipe/internal/shareddata"
 	"github.com/pipe-run/pipe/pipeline"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/steptest"
 )
 
 // result is what a step left.
@@ -43,31 +44,10 @@ func convert(t *testing.T, files map[string]string, params string) (result, erro
 
 func convertDir(t *testing.T, dir, params string) (result, error) {
 	t.Helper()
-	full := map[string]any{"container": "auto", "onError": "fail"}
-	if err := json.Unmarshal([]byte(params), &full); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := json.Marshal(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	step, err := Kind.New(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res := result{out: map[string]string{}, metrics: map[string]float64{}}
-	names := []string{"records"}
-	if split, ok := full["split"].(map[string]any); ok {
-		names = []string{"train", "test"}
-		if split["validation"] != nil {
-			names = append(names, "validation")
-		}
-	}
-	for _, name := range names {
-		res.out[name] = t.TempDir()
-	}
+	raw, out := steptest.Filled(t, map[string]any{"container": "auto", "onError": "fail"}, params)
+	step, res := steptest.New(t, Kind, raw), result{out: out, metrics: map[string]float64{}}
 	var log strings.Builder
-	err = step.Run(context.Background(), &pipeline.Task{
+	err := step.Run(context.Background(), &pipeline.Task{
 		In: map[string]string{"files": dir}, Out: res.out, Tmp: t.TempDir(), Threads: 1,
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 		Emit: func(f pipeline.Fact) {
@@ -78,22 +58,6 @@ func convertDir(t *testing.T, dir, params string) (result, error) {
 	})
 	res.log = log.String()
 	return res, err
-}
-
-func records(t *testing.T, dir string) (all []dataset.Record) {
-	t.Helper()
-	r, err := dataset.OpenRecords(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for record, err := range r.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, record)
-	}
-	return all
 }
 
 func texts(records []dataset.Record) (all []string) {
@@ -120,7 +84,7 @@ func TestFilesAreReadInOrderOfName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := records(t, res.out["records"])
+	got := steptest.Records(t, res.out["records"])
 	if want := []string{"zero", "one", "three", "four"}; !slices.Equal(texts(got), want) {
 		t.Errorf("records %q, want %q", texts(got), want)
 	}
@@ -148,7 +112,7 @@ func TestPlainText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := texts(records(t, res.out["records"])); !slices.Equal(got, want) {
+		if got := texts(steptest.Records(t, res.out["records"])); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", params, got, want)
 		}
 	}
@@ -163,7 +127,7 @@ func TestSplitIsStableWhenRowsAreAppended(t *testing.T) {
 		}
 		sides := map[string]string{}
 		for part, dir := range res.out {
-			for _, text := range texts(records(t, dir)) {
+			for _, text := range texts(steptest.Records(t, dir)) {
 				if other, ok := sides[text]; ok && other != part {
 					t.Errorf("%s is in %s and in %s", text, part, other)
 				}
@@ -194,7 +158,7 @@ func TestShuffleAndLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return texts(records(t, res.out["records"]))
+		return texts(steptest.Records(t, res.out["records"]))
 	}
 	whole := map[string]string{"a.jsonl": numbered(0, 300)}
 	one := order(1, 300, whole)
@@ -214,7 +178,7 @@ func TestShuffleAndLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := texts(records(t, res.out["records"])); len(got) != 7 || got[6] != "row 6" {
+	if got := texts(steptest.Records(t, res.out["records"])); len(got) != 7 || got[6] != "row 6" {
 		t.Errorf("a limit of 7 kept %q", got)
 	}
 }
@@ -231,7 +195,7 @@ func TestConversationsSurviveTheSpool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := records(t, plain.out["records"]), records(t, shuffled.out["records"])
+	a, b := steptest.Records(t, plain.out["records"]), steptest.Records(t, shuffled.out["records"])
 	if len(a) != 1 || !reflect.DeepEqual(a, b) {
 		t.Errorf("%+v, shuffled %+v", a, b)
 	}
@@ -316,7 +280,7 @@ func TestRowsOfAWrapper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := texts(records(t, res.out["records"])); !slices.Equal(got, []string{"two"}) {
+	if got := texts(steptest.Records(t, res.out["records"])); !slices.Equal(got, []string{"two"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-run/pipe/internal/shareddata"
 	"github.com/pipe-run/pipe/steps/internal/dataset"
+	"github.com/pipe-run/pipe/steps/steptest"
 )
 
 const chats = `{"conversations":[{"from":"human","value":"h"},{"from":"gpt","value":"g"}],"id":1,"source":"x"}
@@ -24,7 +25,7 @@ func TestAuto(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := "sharegpt: each of the first 2 rows has conversations (a list of messages with from)"
-	if got := records(t, res.out["records"]); len(got) != 2 || got[1].Messages[1].Content != "j" {
+	if got := steptest.Records(t, res.out["records"]); len(got) != 2 || got[1].Messages[1].Content != "j" {
 		t.Errorf("%+v", got)
 	}
 	for _, want := range []string{why, "columns that are not read: id, source"} {
@@ -83,7 +84,7 @@ func TestLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := records(t, res.out["records"]); len(got) != 1 || res.metrics["rows/left out"] != 2 || res.metrics["rows/skipped"] != 0 || res.metrics["rows/read"] != 3 {
+	if got := steptest.Records(t, res.out["records"]); len(got) != 1 || res.metrics["rows/left out"] != 2 || res.metrics["rows/skipped"] != 0 || res.metrics["rows/read"] != 3 {
 		t.Errorf("%+v, %v", got, res.metrics)
 	}
 	if want := "left out: 2 rows, since its answer is marked undesirable; the first is record 2 of a.jsonl"; !strings.Contains(res.log, want) {
@@ -93,7 +94,7 @@ func TestLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := records(t, res.out["records"])
+	got := steptest.Records(t, res.out["records"])
 	good := 0
 	for _, r := range got {
 		if r.Shape != dataset.Judged {
@@ -127,7 +128,7 @@ func TestSQuAD(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, r := range records(t, res.out["records"]) {
+		for _, r := range steptest.Records(t, res.out["records"]) {
 			got = append(got, r.Messages[0].Content)
 		}
 		if !slices.Equal(got, want) {
@@ -143,7 +144,7 @@ func TestPromptsOfMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := records(t, res.out["records"]); got[0].Shape != dataset.Messages || len(got[0].Messages) != 2 {
+	if got := steptest.Records(t, res.out["records"]); got[0].Shape != dataset.Messages || len(got[0].Messages) != 2 {
 		t.Errorf("%+v", got)
 	}
 	_, err = convert(t, map[string]string{"a.jsonl": `{"prompt":"u","completion":"a"}` + "\n" + chat}, `{"format":"prompt-completion"}`)
@@ -165,7 +166,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := records(t, res.out["records"]); len(got) != 1 || len(got[0].Messages) != 2 || got[0].Messages[0] != (dataset.Message{Role: "user", Content: "u"}) {
+	if got := steptest.Records(t, res.out["records"]); len(got) != 1 || len(got[0].Messages) != 2 || got[0].Messages[0] != (dataset.Message{Role: "user", Content: "u"}) {
 		t.Errorf("%+v", got)
 	}
 	for _, want := range []string{`split \"train\" is passed over`, "columns that are not read: system", "sharegpt: dataset_info.json says so of chat"} {
@@ -176,7 +177,7 @@ func TestRegistry(t *testing.T) {
 	if res, err = convert(t, files, `{"format":"llama-factory","dataset":"book"}`); err != nil {
 		t.Fatal(err)
 	}
-	if got := texts(records(t, res.out["records"])); !slices.Equal(got, []string{"a book"}) {
+	if got := texts(steptest.Records(t, res.out["records"])); !slices.Equal(got, []string{"a book"}) {
 		t.Errorf("%q", got)
 	}
 	for name, want := range map[string]string{
@@ -203,7 +204,7 @@ func TestTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := texts(records(t, res.out["records"])); !slices.Equal(got, []string{"A tale\nCategory: story", "A play\nCategory: culture"}) {
+	if got := texts(steptest.Records(t, res.out["records"])); !slices.Equal(got, []string{"A tale\nCategory: story", "A play\nCategory: culture"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -225,7 +226,7 @@ func TestUCI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := records(t, res.out["records"]); len(got) != rows || got[0].Completion != " a" {
+		if got := steptest.Records(t, res.out["records"]); len(got) != rows || got[0].Completion != " a" {
 			t.Errorf("%s: %d records, %+v", name, len(got), got[0])
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/pipeline"
+	"github.com/pipe-run/pipe/steps/steptest"
 )
 
 // zipped packs pairs of name and text.
@@ -70,7 +71,7 @@ func TestReading(t *testing.T) {
 			t.Errorf("%s: %v", c.params, err)
 			continue
 		}
-		if got := texts(records(t, res.out["records"])); !slices.Equal(got, c.want) {
+		if got := texts(steptest.Records(t, res.out["records"])); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.params, got, c.want)
 		}
 	}

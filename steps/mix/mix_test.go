@@ -29,24 +29,13 @@ func numbered(t *testing.T, name string, n int) string {
 	return dir
 }
 
-func mixed(t *testing.T, in map[string]string, params string) (all []dataset.Record, err error) {
+func mixed(t *testing.T, in map[string]string, params string) ([]dataset.Record, error) {
 	t.Helper()
 	task, err := steptest.Try(t.Context(), t, steptest.Case{Kind: Kind, Params: params, In: in, Out: []string{"records"}}, 2)
 	if err != nil {
 		return nil, err
 	}
-	r, err := dataset.OpenRecords(task.Out["records"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for record, err := range r.All() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, record)
-	}
-	return all, nil
+	return steptest.Records(t, task.Out["records"]), nil
 }
 
 func TestShares(t *testing.T) {
