@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/pipe-run/pipe/internal/shareddata"
 )
@@ -223,12 +222,8 @@ func (l *lab) endMemory(r Result, words []string) Result {
 		if err != nil {
 			return 0, err
 		}
-		cmd := exec.Command(c.args[0], c.args[1:]...)
-		cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("%w: %s", err, out)
-		}
-		return float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024 / 1e6, nil
+		bytes, err := c.peak()
+		return bytes / 1e6, err
 	}
 	var err error
 	if r.ReferenceValue, err = peak(endSmall); err == nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -83,6 +84,16 @@ func (c command) time() (float64, error) {
 		return 0, fmt.Errorf("%s: %w: %s", strings.Join(c.args, " "), err, bytes.TrimSpace(errs.Bytes()))
 	}
 	return took, nil
+}
+
+// peak runs c once and returns the most bytes that it, or a process of its, had in memory.
+func (c command) peak() (float64, error) {
+	cmd := exec.Command(c.args[0], c.args[1:]...)
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, out)
+	}
+	return float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024, nil
 }
 
 // pair times a and b in turn, after one round that does not count, and
