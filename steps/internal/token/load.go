@@ -1,11 +1,13 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,8 +50,8 @@ func Load(dir string) (*Tokenizer, error) {
 		return nil, err
 	}
 	var file tokenizerFile
-	err = readJSON(dir, "tokenizer.json", &file)
 	name := "tokenizer.json"
+	err = file.read(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		t, err := loadOther(dir, config)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -67,6 +69,22 @@ func Load(dir string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return t, nil
+}
+
+// read decodes a tokenizer.json.
+func (file *tokenizerFile) read(dir, name string) error {
+	data, err := readFile(dir, name)
+	if err != nil {
+		return err
+	}
+	if readTables(data, file) {
+		return nil
+	}
+	*file = tokenizerFile{}
+	if err := jsonfile.Decode(data, file); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // loadOther reads a tokenizer.model, a *.tiktoken or, where there is no
@@ -179,13 +197,16 @@ func (t *Tokenizer) addPieces(file *tokenizerFile) error {
 	}
 	size = max(size, len(file.Model.scored))
 	t.pieces, t.known = make([]string, size), make([]bool, size)
-	t.ids = make(map[string]int32, len(file.Model.vocab)+len(file.AddedTokens))
 	for piece, id := range file.Model.vocab {
 		if t.known[id] {
 			a, b := min(piece, t.pieces[id]), max(piece, t.pieces[id])
 			return fmt.Errorf("id %d is given to both %q and %q", id, a, b)
 		}
-		t.pieces[id], t.known[id], t.ids[piece] = piece, true, id
+		t.pieces[id], t.known[id] = piece, true
+	}
+	t.ids = maps.Clone(file.Model.vocab)
+	if t.ids == nil {
+		t.ids = map[string]int32{}
 	}
 	for id, p := range file.Model.scored { // those that are there twice too
 		t.pieces[id], t.known[id] = p.piece, true
@@ -244,14 +265,17 @@ func readFile(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
+	var data bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Size() <= maxFile {
+		data.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	if len(data) > maxFile {
+	if data.Len() > maxFile {
 		return nil, fmt.Errorf("%s is larger than %d MiB", name, maxFile>>20)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // readJSON decodes one file of dir into v.

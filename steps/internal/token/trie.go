@@ -1,6 +1,11 @@
 package token
 
-import "slices"
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
 
 // trie finds the longest token that a text begins with. It is a double array:
 // the node after byte b of a node is at base+b of its cell, if the check there
@@ -33,24 +38,20 @@ type trieMaker struct {
 	next, prev []int32
 	tokens     []trieToken // in order of pieces
 	prefix     func(id, prefix int32)
+	bytes      []byte // after the nodes on the way to the one that is filled in
+	starts     []int  // of the tokens with each of bytes
 }
 
 // newTrie makes the trie of tokens, none of which is empty, and calls prefix
 // with each token and the longest other token it begins with, or -1. It returns
 // nil if it would become too large.
 func newTrie(tokens []trieToken, prefix func(id, prefix int32)) *trie {
-	slices.SortFunc(tokens, func(a, b trieToken) int {
-		switch {
-		case a.piece < b.piece:
-			return -1
-		case a.piece > b.piece:
-			return 1
-		}
-		return 0
-	})
+	sortTokens(tokens)
 	m := &trieMaker{tokens: tokens, prefix: prefix}
-	m.next, m.prev = []int32{0}, []int32{0}
-	m.cells, m.ids = []cell{{check: free}}, []int32{-1}
+	nodes := 2*root + 3*len(tokens)/2 // about as many as vocabularies need
+	m.next, m.prev = make([]int32, 1, nodes), make([]int32, 1, nodes)
+	m.cells, m.ids = make([]cell, 1, nodes), make([]int32, 1, nodes)
+	m.cells[0], m.ids[0] = cell{check: free}, -1
 	m.grow(2 * root)
 	for i := range root {
 		if i > 0 {
@@ -66,8 +67,35 @@ func newTrie(tokens []trieToken, prefix func(id, prefix int32)) *trie {
 	return &m.trie
 }
 
+// sortTokens puts tokens in order of their pieces. Most are told apart by their
+// first eight bytes.
+func sortTokens(tokens []trieToken) {
+	type headed struct {
+		head uint64
+		trieToken
+	}
+	list := make([]headed, len(tokens))
+	for i, t := range tokens {
+		var head [8]byte
+		copy(head[:], t.piece)
+		list[i] = headed{binary.BigEndian.Uint64(head[:]), t}
+	}
+	slices.SortFunc(list, func(a, b headed) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return strings.Compare(a.piece, b.piece)
+	})
+	for i := range list {
+		tokens[i] = list[i].trieToken
+	}
+}
+
 // grow adds free cells.
 func (m *trieMaker) grow(size int) {
+	more := max(0, size-len(m.cells))
+	m.cells, m.ids = slices.Grow(m.cells, more), slices.Grow(m.ids, more)
+	m.next, m.prev = slices.Grow(m.next, more), slices.Grow(m.prev, more)
 	for i := len(m.cells); i < size; i++ {
 		m.cells = append(m.cells, cell{check: free})
 		m.ids = append(m.ids, -1)
@@ -96,14 +124,14 @@ func (m *trieMaker) place(at int32, depth, lo, hi int, best int32) bool {
 	if lo == hi {
 		return true
 	}
-	var bytes []byte
-	var starts []int
+	from := len(m.bytes)
 	for i := lo; i < hi; i++ {
-		if b := m.tokens[i].piece[depth]; len(bytes) == 0 || b != bytes[len(bytes)-1] {
-			bytes, starts = append(bytes, b), append(starts, i)
+		if b := m.tokens[i].piece[depth]; len(m.bytes) == from || b != m.bytes[len(m.bytes)-1] {
+			m.bytes, m.starts = append(m.bytes, b), append(m.starts, i)
 		}
 	}
-	starts = append(starts, hi)
+	bytes, starts := m.bytes[from:], m.starts[from:]
+	defer func() { m.bytes, m.starts = m.bytes[:from], m.starts[:from] }()
 	base := m.room(bytes)
 	if base > maxCells {
 		return false
@@ -114,7 +142,11 @@ func (m *trieMaker) place(at int32, depth, lo, hi int, best int32) bool {
 		m.cells[base+int32(b)].check = at
 	}
 	for i, b := range bytes {
-		if !m.place(base+int32(b), depth+1, starts[i], starts[i+1], best) {
+		end := hi
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		if !m.place(base+int32(b), depth+1, starts[i], end, best) {
 			return false
 		}
 	}

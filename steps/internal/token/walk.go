@@ -103,7 +103,7 @@ func (m *bpe) setOdd() int {
 
 // setTrie makes the trie of the tokens that BPE yields.
 func (m *bpe) setTrie() {
-	var tokens []trieToken
+	tokens := make([]trieToken, 0, len(m.vocab))
 	for piece, id := range m.vocab {
 		if m.origins[id].size > 0 {
 			tokens = append(tokens, trieToken{piece, id})
