@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +44,11 @@ type badParams struct {
 func testKinds() pipeline.Kinds {
 	bad := pipeline.Define("bad", 1, misbehave)
 	bad.HostTools = true
-	return pipeline.NewKinds(bad)
+	frugal := pipeline.Define("frugal", 1, misbehave)
+	frugal.Garbage = 20
+	foretold := pipeline.Define("foretold", 1, misbehave)
+	foretold.Estimate = func(context.Context, *pipeline.EstimateRequest) (*pipeline.Estimate, error) { return nil, nil }
+	return pipeline.NewKinds(bad, frugal, foretold)
 }
 
 func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
@@ -51,6 +57,9 @@ func misbehave(ctx context.Context, p badParams, t *pipeline.Task) error {
 	case "well":
 		t.Emit(pipeline.Metric{Name: "threads", Value: float64(t.Threads)})
 		return os.WriteFile(filepath.Join(t.Out["out"], "data"), []byte("fine"), 0o666)
+	case "collect":
+		t.Log.Info("garbage", "percent", debug.SetGCPercent(100), "told", os.Getenv("GOGC"))
+		return os.WriteFile(filepath.Join(t.Out["out"], "data"), nil, 0o666)
 	case "tell":
 		v, _ := t.Secret("PIPE_TEST_SECRET")
 		t.Log.Info("got " + v)
@@ -184,6 +193,22 @@ func TestLocalRuns(t *testing.T) {
 	}
 	if r.Log.IsZero() {
 		t.Error("the log was not stored")
+	}
+}
+
+// TestGarbage: how much garbage a process gathers is what its kind says, whether or
+// not it foretells its memory; no trace of the start is left.
+func TestGarbage(t *testing.T) {
+	for kind, percent := range map[string]string{"bad": "100", "frugal": "20", "foretold": "100"} {
+		p := newPlace(t, t.TempDir())
+		a := badAction("collect", "")
+		a.Kind, a.Node.Kind = kind, kind
+		if _, err := p.execute(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		if want := "info: garbage percent=" + percent + " told="; !slices.Contains(p.logs, want) {
+			t.Errorf("%s: %q, want %q", kind, p.logs, want)
+		}
 	}
 }
 
