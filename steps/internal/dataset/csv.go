@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -301,7 +302,14 @@ func (c *csvTable) parse(b block, memory *scratch) *parsed {
 		}
 		fields := memory.json.slab.fieldsOf(len(c.header))
 		for i := range fields {
-			fields[i] = Field{Name: c.header[i], Value: Value{Kind: String, Text: s.field(i)}}
+			field := &fields[i]
+			if v := &field.Value; v.Items != nil || v.Fields != nil || v.Bool { // of a row before
+				*v = Value{}
+			}
+			field.Name, field.Value.Kind, field.Value.Text = c.header[i], String, s.field(i)
+		}
+		if len(p.rows) == cap(p.rows) { // as many as there are, if they are as long as those so far
+			p.rows = slices.Grow(p.rows, 1+len(p.rows)/8+(len(b.data)-s.i)/(s.i/(len(p.rows)+1)+1))
 		}
 		p.rows = append(p.rows, Raw{Value: Value{Kind: Object, Fields: fields}, Record: p.count, Line: line})
 	}
@@ -362,7 +370,7 @@ type csvScanner struct {
 // csvField is where a field is, without its quotes.
 type csvField struct {
 	start, end int
-	doubled    bool // it holds quotes, each written twice
+	doubled    int // quotes that it holds, each written twice
 }
 
 // field returns the text of a field of the record: a part of b, unless it holds
@@ -370,10 +378,21 @@ type csvField struct {
 func (s *csvScanner) field(i int) string {
 	f := s.ends[i]
 	text := s.b[f.start:f.end]
-	if f.doubled {
-		return strings.ReplaceAll(string(text), `""`, `"`)
+	if f.doubled > 0 {
+		return view(undouble(text, f.doubled))
 	}
 	return view(text)
+}
+
+// undouble returns b with one quote for each of its n pairs of them.
+func undouble(b []byte, n int) []byte {
+	out := make([]byte, 0, len(b)-n)
+	for range n {
+		i := bytes.IndexByte(b, '"') + 1
+		out = append(out, b[:i]...)
+		b = b[i+1:]
+	}
+	return append(out, b...)
 }
 
 // record reads the next record.
@@ -393,7 +412,7 @@ func (s *csvScanner) record() int {
 			}
 		} else {
 			end := s.i + plainField(s.b[s.i:], s.comma)
-			s.ends = append(s.ends, csvField{s.i, end, false})
+			s.ends = append(s.ends, csvField{s.i, end, 0})
 			s.i = end
 		}
 		if s.i < len(s.b) && s.b[s.i] == s.comma {
@@ -431,7 +450,7 @@ func (s *csvScanner) quoted() bool {
 			f.end = i
 			break
 		}
-		f.doubled = true
+		f.doubled++
 	}
 	s.i = f.end + 1
 	s.lines += countLines(s.b[f.start:f.end])

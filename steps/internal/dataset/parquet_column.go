@@ -8,7 +8,7 @@ import (
 )
 
 // cellBytes is what a cell of a dictionary counts for in the budget.
-const cellBytes = 40
+const cellBytes = 48
 
 // columnReader yields the entries of a leaf within a row group: each with its
 // repetition and definition level, and a value when it has one.
@@ -134,9 +134,14 @@ func (c *columnReader) setDictionary(p page) error {
 	}
 	c.page.size = 0 // the cells keep the page
 	values := plainCells{leaf: c.leaf, b: p.data}
-	c.dictionary = make([]cell, 0, min(p.values, len(p.data)/4+1, 1024))
+	room := min(p.values, len(p.data)/4+1) // most have a width of four bytes or more
+	if err := c.budget.take(int64(room) * cellBytes); err != nil {
+		return err
+	}
+	text := c.leaf.isText() && c.leaf.physical == physByteArray
+	c.dictionary = make([]cell, 0, room)
 	for i := range p.values {
-		if i%1024 == 0 {
+		if i >= room && (i-room)%1024 == 0 {
 			if err := c.budget.take(1024 * cellBytes); err != nil {
 				return err
 			}
@@ -145,7 +150,7 @@ func (c *columnReader) setDictionary(p page) error {
 		if err != nil {
 			return fmt.Errorf("the dictionary: %w", err)
 		}
-		v.text = c.leaf.isText() && utf8.Valid(v.bytes) && c.leaf.physical == physByteArray
+		v.text = text && utf8.Valid(v.bytes)
 		c.dictionary = append(c.dictionary, v)
 	}
 	return nil

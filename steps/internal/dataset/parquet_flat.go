@@ -18,9 +18,16 @@ const maxAhead = 64
 // row.
 func (n *parquetNode) isFlat() bool { return len(n.children) == 0 && n.maxRep == 0 }
 
+// flatValue is a Value that is no list and no object.
+type flatValue struct {
+	kind Kind
+	bool bool
+	text string
+}
+
 // flatValues are the next values of a flat column.
 type flatValues struct {
-	values []Value
+	values []flatValue
 	bad    []flatError // in order
 	err    error       // comes after them
 }
@@ -38,16 +45,16 @@ type flatColumn struct {
 	flatValues
 	next int
 
-	ahead chan flatValues // nil when nothing is decoded ahead
-	spare chan []Value    // memory of batches that were used
+	ahead chan flatValues  // nil when nothing is decoded ahead
+	spare chan []flatValue // memory of batches that were used
 }
 
 // start decodes ahead until stop is closed; wait waits for it.
 func (f *flatColumn) start(stop chan struct{}, wait *sync.WaitGroup) {
-	f.ahead, f.spare = make(chan flatValues, 1), make(chan []Value, 3)
+	f.ahead, f.spare = make(chan flatValues, 1), make(chan []flatValue, 3)
 	wait.Go(func() {
 		for {
-			var memory []Value
+			var memory []flatValue
 			select {
 			case memory = <-f.spare:
 			default:
@@ -67,11 +74,12 @@ func (f *flatColumn) start(stop chan struct{}, wait *sync.WaitGroup) {
 
 var errColumnEnds = errors.New("the column ends before its rows")
 
-// value returns the next value. A *textError leaves the column in step.
-func (f *flatColumn) value() (Value, error) {
+// value puts the next value into to, which is null. A *textError leaves the
+// column in step.
+func (f *flatColumn) value(to *Value) error {
 	for f.next == len(f.values) {
 		if f.err != nil {
-			return Value{}, f.err
+			return f.err
 		}
 		if f.ahead == nil {
 			f.flatValues = f.reader.batch(f.values)
@@ -89,13 +97,15 @@ func (f *flatColumn) value() (Value, error) {
 	if len(f.bad) > 0 && f.bad[0].at == i {
 		err := *f.bad[0].err
 		f.bad = f.bad[1:]
-		return Value{}, &err
+		return &err
 	}
-	return f.values[i], nil
+	v := &f.values[i]
+	to.Kind, to.Bool, to.Text = v.kind, v.bool, v.text
+	return nil
 }
 
 // batch decodes the next values, of one page, into memory if it is enough.
-func (c *columnReader) batch(memory []Value) (out flatValues) {
+func (c *columnReader) batch(memory []flatValue) (out flatValues) {
 	for c.entries == 0 {
 		if c.left <= 0 {
 			return flatValues{err: errColumnEnds}
@@ -106,7 +116,7 @@ func (c *columnReader) batch(memory []Value) (out flatValues) {
 	}
 	n := min(c.entries, flatBatch)
 	if out.values = memory[:cap(memory)]; len(out.values) < n {
-		out.values = make([]Value, flatBatch)
+		out.values = make([]flatValue, flatBatch)
 	}
 	out.values = out.values[:n]
 	clear(out.values)
@@ -139,7 +149,7 @@ func (c *columnReader) levelRun(n int) (there bool, run int, err error) {
 
 // fill decodes values into to, which starts at the batch's at, and returns how
 // many were decoded.
-func (c *columnReader) fill(to []Value, at int, out *flatValues) (int, error) {
+func (c *columnReader) fill(to []flatValue, at int, out *flatValues) (int, error) {
 	plain, isPlain := c.values.(*plainCells)
 	if isPlain && c.leaf.physical == physByteArray && c.leaf.isText() {
 		return plain.texts(to, at, out)
@@ -149,7 +159,13 @@ func (c *columnReader) fill(to []Value, at int, out *flatValues) (int, error) {
 		if err != nil {
 			return i, err
 		}
-		if to[i], err = c.valueOf(cell); err != nil {
+		if cell.text { // was checked with its dictionary
+			to[i].kind, to[i].text = String, view(cell.bytes)
+			continue
+		}
+		v, err := c.leaf.value(cell)
+		to[i] = flatValue{v.Kind, v.Bool, v.Text}
+		if err != nil {
 			var text *textError
 			if !errors.As(err, &text) {
 				return i, err
@@ -160,16 +176,8 @@ func (c *columnReader) fill(to []Value, at int, out *flatValues) (int, error) {
 	return len(to), nil
 }
 
-// valueOf converts a cell; text of a dictionary was checked with it.
-func (c *columnReader) valueOf(v cell) (Value, error) {
-	if v.text {
-		return stringValue(view(v.bytes)), nil
-	}
-	return c.leaf.value(v)
-}
-
 // texts reads strings as parts of the page.
-func (p *plainCells) texts(to []Value, at int, out *flatValues) (int, error) {
+func (p *plainCells) texts(to []flatValue, at int, out *flatValues) (int, error) {
 	b := p.b
 	for i := range to {
 		if len(b) < 4 {
@@ -185,7 +193,7 @@ func (p *plainCells) texts(to []Value, at int, out *flatValues) (int, error) {
 			out.bad = append(out.bad, flatError{at + i, badText(text)})
 			continue
 		}
-		to[i].Kind, to[i].Text = String, view(text)
+		to[i].kind, to[i].text = String, view(text)
 	}
 	p.b = b
 	return len(to), nil

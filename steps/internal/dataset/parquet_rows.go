@@ -116,32 +116,35 @@ func (p *parquetRows) row() (Value, error) {
 	fields := p.memory.fieldsOf(len(p.meta.root.children))
 	var bad error
 	for i, column := range p.meta.root.children {
-		value, err := p.column(i, column)
+		fields[i].Name = column.name
+		err := p.column(i, column, &fields[i].Value)
+		if err == nil {
+			continue
+		}
 		var text *textError
-		if errors.As(err, &text) {
-			text.column = column.name
-			bad = err
-		} else if err != nil {
+		if !errors.As(err, &text) {
 			return Value{}, fmt.Errorf("column %s: %w", snippet(column.name), err)
 		}
-		fields[i] = Field{column.name, value}
+		text.column = column.name
+		bad = err
 	}
 	return Value{Kind: Object, Fields: fields}, bad
 }
 
-// column reads the row's value of a column of the root.
-func (p *parquetRows) column(i int, column *parquetNode) (Value, error) {
+// column reads the row's value of a column of the root into to, which is null.
+func (p *parquetRows) column(i int, column *parquetNode, to *Value) error {
 	if flat := p.flat[i]; flat != nil {
-		v, err := flat.value()
-		if err != nil {
-			return Value{}, err
+		if err := flat.value(to); err != nil {
+			return err
 		}
-		return v, p.spend(int64(len(v.Text)) + 1)
+		return p.spend(int64(len(to.Text)) + 1)
 	}
 	if err := p.expect(column, 0); err != nil {
-		return Value{}, err
+		return err
 	}
-	return p.read(column)
+	value, err := p.read(column)
+	*to = value
+	return err
 }
 
 // expect checks that every leaf below n has an entry of repetition level rep.
