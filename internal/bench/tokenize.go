@@ -35,6 +35,7 @@ const (
 	overOthers      = 2
 	englishRate     = 50   // MiB/s
 	scalingShare    = 0.95 // of each further core
+	loadSeconds     = 0.35 // of processor time, for the largest
 )
 
 // A tokenizeLab has both programs and the texts.
@@ -58,7 +59,7 @@ func tokenizes(l *lab) []Result {
 		for _, corpus := range corpusNames {
 			results = append(results, t.beside(c, corpus)...)
 		}
-		results = append(results, t.scaling(c))
+		results = append(results, t.scaling(c), t.loading(c))
 	}
 	return results
 }
@@ -210,5 +211,36 @@ func (t *tokenizeLab) scaling(c tokenizeCase) Result {
 		return r
 	}
 	r.Value = ratio
+	return r
+}
+
+// loading is the processor time of reading a tokenizer, beside Hugging Face's.
+func (t *tokenizeLab) loading(c tokenizeCase) Result {
+	r := Result{
+		Name: "tokenize/" + c.name + "/load", Unit: "s", Better: "lower",
+		Reference: huggingFace, Budget: loadSeconds, BudgetOn: "value",
+	}
+	ours := func() (float64, error) { return t.ours.ask("load " + c.name + " - 1") }
+	if t.theirs == nil {
+		var seconds []float64
+		for range t.rounds {
+			v, err := ours()
+			if err != nil {
+				r.Note = err.Error()
+				return r
+			}
+			seconds = append(seconds, v)
+		}
+		r.Value, r.Note = median(seconds), t.theirsErr.Error()
+		return r
+	}
+	value, reference, ratio, err := t.pair(ours, func() (float64, error) {
+		return t.theirs.ask(huggingFace + " " + c.name + " load")
+	})
+	if err != nil {
+		r.Note = err.Error()
+		return r
+	}
+	r.Value, r.ReferenceValue, r.Ratio = value, reference, ratio
 	return r
 }

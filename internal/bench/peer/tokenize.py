@@ -7,7 +7,8 @@ FOLDER has a tokenizer.json, or vocab.json and merges.txt of GPT-2's kind. For e
 seconds of processor time that took. PEER is tokenizers (the faster of encode, encode_batch and
 encode_batch_fast), tiktoken (with the ranks and the pattern of the tokenizer), bpe-qwen or rs-bpe
 (which has its own vocabulary, cl100k, of Llama 3's pattern). With " ids" behind it prints the
-CRC-32 of all ids instead, each as four bytes, the lowest first. -1: the peer cannot do it.
+CRC-32 of all ids instead, each as four bytes, the lowest first. For "tokenizers TOKENIZER load" it
+prints the seconds that reading the tokenizer takes. -1: the peer cannot do it.
 """
 
 import array
@@ -128,6 +129,9 @@ class Peers:
         way(texts)
         return time.process_time() - start
 
+    def load(self, name):
+        return self.seconds(huggingface, self.folders[name])
+
     def answer(self, peer, name, corpus, ids=False):
         ways, as_ids = self.ways(peer, name)
         if ways is None:
@@ -146,6 +150,9 @@ def main():
     peers = Peers(sys.argv[1:])
     for line in sys.stdin:
         peer, name, corpus, *rest = line.split()
+        if corpus == "load":
+            print(f"{peers.load(name):.9f}", flush=True)
+            continue
         print(f"{peers.answer(peer, name, corpus, bool(rest)):.9f}", flush=True)
 
 

@@ -39,77 +39,96 @@ const (
 // prepare indexes the vocabulary for walks, if walks are right for it and at
 // most so many tokens are odd.
 func (m *bpe) prepare(mostOdd int) {
-	made := make([]bool, m.tokens) // whether some merge makes a token
-	for pair, v := range m.merges.all() {
-		made[v.id] = true
-		if m.isByte[pair[0]] || m.isByte[pair[1]] || pair[0] == m.unk || pair[1] == m.unk {
-			return // what is not text has neighbours to merge with
-		}
+	makers, ok := m.makers()
+	if !ok {
+		return
 	}
-	origins := make([]origin, m.tokens)
-	var w merger
+	var bySize [longestWay + 1][]trieToken
 	for piece, id := range m.vocab {
-		if piece == "" || len(piece) > longestWay && !made[id] {
-			continue
-		}
-		if len(piece) > longestWay {
+		switch {
+		case piece == "":
+		case len(piece) <= longestWay:
+			bySize[len(piece)] = append(bySize[len(piece)], trieToken{piece, id})
+		case makers[id].size > 0:
 			return
 		}
-		w.last = origin{rank: -1}
-		m.fill(&w, piece)
-		m.merges.merge(&w)
-		if len(w.syms) == 1 && w.syms[0].id == id && id != m.unk {
-			origins[id] = w.last
-			origins[id].size = int32(len(piece))
-		} else if m.ignoreMerges {
-			m.whole.add(piece, id)
+	}
+	m.origins = make([]origin, m.tokens)
+	tokens := make([]trieToken, 0, len(m.vocab)) // those that BPE yields
+	odd := 0
+	var w merger
+	for _, list := range bySize {
+		for _, t := range list {
+			o, ok := m.originOf(&w, t, makers[t.id])
+			if !ok {
+				if m.ignoreMerges {
+					m.whole.add(t.piece, t.id)
+				}
+				continue
+			}
+			if m.origins[t.id] = o; o.odd {
+				odd++
+			}
+			tokens = append(tokens, t)
 		}
 	}
-	if m.origins = origins; m.setOdd() > mostOdd {
+	if odd > mostOdd {
 		return
 	}
 	// Merges other than the last of a token are never made: wherever their
 	// parts met, they would have met in the token alone too.
-	m.pairs = newPairTable(len(m.vocab))
-	for id, o := range origins {
-		if o.size > 0 && o.rank >= 0 {
-			m.pairs.put(o.left, o.right, pairValue{rank: o.rank, id: int32(id)})
+	m.pairs = newPairTable(len(tokens))
+	for _, t := range tokens {
+		if o := &m.origins[t.id]; o.rank >= 0 {
+			m.pairs.put(o.left, o.right, pairValue{rank: o.rank, id: t.id})
 		}
 	}
-	m.borders = newBorders(m)
-	m.setTrie()
-}
-
-// setOdd finds the odd tokens and returns how many there are.
-func (m *bpe) setOdd() int {
-	var bySize [longestWay + 1][]int32
-	for id, o := range m.origins {
-		if o.size > 0 && o.rank >= 0 {
-			bySize[o.size] = append(bySize[o.size], int32(id))
-		}
-	}
-	count := 0
-	for _, ids := range bySize {
-		for _, id := range ids {
-			o := &m.origins[id]
-			left, right := &m.origins[o.left], &m.origins[o.right]
-			if o.odd = left.rank >= o.rank || right.rank >= o.rank || left.odd || right.odd; o.odd {
-				count++
-			}
-		}
-	}
-	return count
-}
-
-// setTrie makes the trie of the tokens that BPE yields.
-func (m *bpe) setTrie() {
-	tokens := make([]trieToken, 0, len(m.vocab))
-	for piece, id := range m.vocab {
-		if m.origins[id].size > 0 {
-			tokens = append(tokens, trieToken{piece, id})
-		}
-	}
+	m.borders = newBorders(m, tokens)
 	m.trie = newTrie(tokens, func(id, prefix int32) { m.origins[id].prefix = prefix })
+}
+
+// makers returns, by id, the merge that makes a token, with as size how many
+// there are. It returns false if merges reach what is not text, which has other
+// neighbours to merge with.
+func (m *bpe) makers() ([]origin, bool) {
+	makers := make([]origin, m.tokens)
+	for pair, v := range m.merges.all() {
+		makers[v.id] = origin{left: pair[0], right: pair[1], rank: v.rank, size: makers[v.id].size + 1}
+		if m.isByte[pair[0]] || m.isByte[pair[1]] || pair[0] == m.unk || pair[1] == m.unk {
+			return nil, false
+		}
+	}
+	return makers, true
+}
+
+// originOf returns how BPE makes a token, or false if it does not. The origins
+// of shorter ones are known. maker is the merge that makes it, if it is the only
+// one: then it is made if its parts come about and nothing merges across the
+// border between them before.
+func (m *bpe) originOf(w *merger, t trieToken, maker origin) (origin, bool) {
+	size := int32(len(t.piece))
+	if t.id == m.unk {
+		return origin{}, false
+	}
+	if maker.size == 1 {
+		l, r := &m.origins[maker.left], &m.origins[maker.right]
+		if l.size > 0 && r.size > 0 && l.size+r.size == size && !l.odd && !r.odd && l.rank < maker.rank && r.rank < maker.rank {
+			maker.size = size
+			return maker, m.merges.apart(m.origins, maker.left, maker.right, maker.rank)
+		}
+	}
+	w.last = origin{rank: -1}
+	m.fill(w, t.piece)
+	m.merges.merge(w)
+	if len(w.syms) != 1 || w.syms[0].id != t.id {
+		return origin{}, false
+	}
+	o := w.last
+	if o.size = size; o.rank >= 0 {
+		l, r := &m.origins[o.left], &m.origins[o.right]
+		o.odd = l.rank >= o.rank || r.rank >= o.rank || l.odd || r.odd
+	}
+	return o, true
 }
 
 // walk appends the tokens of a piece to dst. It returns false, and dst as it
@@ -215,23 +234,29 @@ func (m *bpe) together(w *walker, a, b int32, text string) bool {
 	return yes
 }
 
-// goTogether is together for tokens that are not odd: of the merges inside a
-// and b that are at the border, it takes back the latest until none is left,
-// and looks whether the border would have been merged across before that one.
+// goTogether is together for tokens that are not odd.
 func (m *bpe) goTogether(a, b int32) bool {
-	before := int32(1<<31 - 1) // what comes later than this is too late
+	return m.pairs.get(a, b).rank < 0 && m.pairs.apart(m.origins, a, b, 1<<31-1)
+}
+
+// apart tells whether no merge of rank below before is made across the border
+// of two tokens that are not odd before they are there, other than of the two
+// themselves: of the merges inside a and b that are at the border, it takes back
+// the latest until none is left, and looks whether the border would have been
+// merged across before that one.
+func (p *pairTable) apart(origins []origin, a, b, before int32) bool {
 	for {
-		if v := m.pairs.get(a, b); v.rank >= 0 && v.rank < before {
-			return false
-		}
-		x, y := &m.origins[a], &m.origins[b]
+		x, y := &origins[a], &origins[b]
 		switch {
 		case x.rank < 0 && y.rank < 0:
 			return true
 		case x.rank > y.rank:
-			a, before = x.right, x.rank
+			a, before = x.right, min(before, x.rank)
 		default: // of equal ranks the left comes first, the border before b
-			b, before = y.left, y.rank+1
+			b, before = y.left, min(before, y.rank+1)
+		}
+		if v := p.get(a, b); v.rank >= 0 && v.rank < before {
+			return false
 		}
 	}
 }
@@ -244,11 +269,11 @@ type borders struct {
 
 const longLog = 20
 
-func newBorders(m *bpe) borders {
+func newBorders(m *bpe, tokens []trieToken) borders {
 	b := borders{short: make([]uint64, 1<<16/64), long: make([]uint64, 1<<longLog/64)}
-	for piece, id := range m.vocab {
-		o := m.origins[id]
-		if o.size == 0 || o.rank < 0 {
+	for _, t := range tokens {
+		piece, o := t.piece, &m.origins[t.id]
+		if o.rank < 0 {
 			continue
 		}
 		at := int(m.origins[o.left].size)

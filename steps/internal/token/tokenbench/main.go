@@ -6,6 +6,7 @@
 //	cpu   the seconds of processor time that encoding all texts takes, the mean of a few times
 //	wall  the seconds by the clock
 //	cold  as cpu, by a tokenizer that has encoded nothing before
+//	load  the seconds of processor time that reading the tokenizer takes, whatever the texts
 //	ids   the CRC-32 of all ids, each as four bytes, the lowest first
 package main
 
@@ -86,6 +87,11 @@ func (b *bench) load(arg string) error {
 
 func (b *bench) answer(what, name string, texts []string, threads int) (float64, error) {
 	tok := b.toks[name]
+	if tok != nil && what == "load" {
+		start := used()
+		_, err := token.Load(b.dirs[name])
+		return used() - start, err
+	}
 	if tok == nil || len(texts) == 0 {
 		return 0, fmt.Errorf("there is no tokenizer %s, or no texts", name)
 	}
