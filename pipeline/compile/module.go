@@ -37,7 +37,7 @@ func (s *source) load(registry *modules.Registry, lang *language, opts Options) 
 		if name == s.abs {
 			return s.file, nil
 		}
-		if !modules.Builtin(name) {
+		if !modules.Embedded(name) {
 			mu.Lock()
 			s.depend(name, src)
 			mu.Unlock()

@@ -2,15 +2,12 @@ package modules
 
 import (
 	"io/fs"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/module"
-
-	"github.com/pipe-run/pipe/schemas"
 )
 
 // The schema is a CUE module of its own, which this program serves itself:
@@ -27,52 +24,49 @@ const (
 
 // isBuiltin reports whether this program serves the module at a path, with or
 // without its major version.
-func isBuiltin(p string) bool { return p == SchemaImport || strings.HasPrefix(p, SchemaImport+"@") }
+func isBuiltin(p string) bool {
+	_, ok := embeddedAt(p)
+	return ok
+}
 
-// Builtin reports whether a file belongs to the built-in module.
+// Builtin reports whether a file belongs to the schema.
 func Builtin(file string) bool {
 	return strings.HasPrefix(filepath.ToSlash(file), schemaRoot+"/")
 }
 
-// Overlay adds the files of the built-in module to those of the loader.
+// Embedded reports whether a file belongs to a module inside this program,
+// which no folder holds.
+func Embedded(file string) bool {
+	return Builtin(file) || strings.HasPrefix(filepath.ToSlash(file), galleryRoot+"/")
+}
+
+// Overlay adds the files of the built-in modules to those of the loader.
 func Overlay(files map[string]load.Source) error {
-	return fs.WalkDir(schemas.FS, ".", func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+	for _, m := range embeddedModules() {
+		if err := m.overlay(files); err != nil {
 			return err
 		}
-		b, err := schemas.FS.ReadFile(p)
-		files[path.Join(schemaRoot, p)] = load.FromBytes(b)
-		return err
-	})
-}
-
-// builtinFile returns the module file of the built-in module, whatever version
-// of it is asked for.
-func builtinFile(mv module.Version) (*modfile.File, error) {
-	if err := checkBuiltin(mv); err != nil {
-		return nil, err
-	}
-	b, err := schemas.FS.ReadFile("cue.mod/module.cue")
-	if err != nil {
-		return nil, err
-	}
-	return modfile.Parse(b, "cue.mod/module.cue")
-}
-
-// builtinSource returns the files of the built-in module.
-func builtinSource(mv module.Version) (module.SourceLoc, error) {
-	if err := checkBuiltin(mv); err != nil {
-		return module.SourceLoc{}, err
-	}
-	return module.SourceLoc{FS: rootedFS{schemas.FS, schemaRoot}, Dir: "."}, nil
-}
-
-// checkBuiltin refuses versions newer than this program.
-func checkBuiltin(mv module.Version) error {
-	if mv.Path() != SchemaPath || compareVersions(mv.Version(), SchemaVersion) > 0 {
-		return tooNew(mv)
 	}
 	return nil
+}
+
+// builtinFile returns the module file of a built-in module, whatever version
+// of it is asked for.
+func builtinFile(mv module.Version) (*modfile.File, error) {
+	m, _ := embeddedAt(mv.Path())
+	if err := m.check(mv); err != nil {
+		return nil, err
+	}
+	return m.file()
+}
+
+// builtinSource returns the files of a built-in module.
+func builtinSource(mv module.Version) (module.SourceLoc, error) {
+	m, _ := embeddedAt(mv.Path())
+	if err := m.check(mv); err != nil {
+		return module.SourceLoc{}, err
+	}
+	return module.SourceLoc{FS: rootedFS{m.fs, m.root}, Dir: "."}, nil
 }
 
 // rootedFS gives a file system a place in the operating system's; the loader

@@ -38,11 +38,11 @@ var errNoCache = &Error{
 	Hint:    "set CUE_CACHE_DIR, or HOME",
 }
 
-// tooNew refuses a version of the built-in module that a newer pipe serves.
-func tooNew(mv module.Version) error {
+// tooNew refuses a version of a built-in module that a newer pipe serves.
+func tooNew(mv module.Version, has string) error {
 	return &Error{
 		Module:  mv.String(),
-		Message: fmt.Sprintf("%s is newer than this pipe, which has %s", named(mv), SchemaVersion),
+		Message: fmt.Sprintf("%s is newer than this pipe, which has %s", named(mv), has),
 		Hint:    "install a newer pipe (this one is told by pipe version), or use a version of the module that needs no newer schema",
 	}
 }

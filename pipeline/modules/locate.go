@@ -14,11 +14,13 @@ type Place struct {
 
 func (p Place) String() string { return p.Module + ":" + p.File }
 
-// Locate tells which module a file belongs to: the built-in one or one of the
+// Locate tells which module a file belongs to: a built-in one or one of the
 // cache. ok is false for files of the user.
 func (r *Registry) Locate(file string) (place Place, ok bool) {
-	if rest, ok := strings.CutPrefix(filepath.ToSlash(file), schemaRoot+"/"); ok {
-		return Place{SchemaImport + "@" + SchemaVersion, rest}, true
+	for _, m := range embeddedModules() {
+		if rest, ok := strings.CutPrefix(filepath.ToSlash(file), m.root+"/"); ok {
+			return Place{m.base + "@" + m.version, rest}, true
+		}
 	}
 	if r == nil || !filepath.IsAbs(file) || r.open() != nil {
 		return Place{}, false

@@ -136,12 +136,12 @@ func (r *Registry) FetchFromCache(mv module.Version) (module.SourceLoc, error) {
 	return loc, err
 }
 
-// ModuleVersions implements modconfig.Registry. Of the built-in module it
+// ModuleVersions implements modconfig.Registry. Of a built-in module it
 // lists the one version there is.
 func (r *Registry) ModuleVersions(_ context.Context, path string) ([]string, error) {
-	if isBuiltin(path) {
-		if path == SchemaPath || path == SchemaImport {
-			return []string{SchemaVersion}, nil
+	if m, ok := embeddedAt(path); ok {
+		if path == m.path() || path == m.base {
+			return []string{m.version}, nil
 		}
 		return nil, nil
 	}

@@ -11,8 +11,6 @@ import (
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/module"
 	"golang.org/x/mod/semver"
-
-	"github.com/pipe-run/pipe/schemas"
 )
 
 // A Module is a version of a module, fetched.
@@ -81,8 +79,8 @@ func (r *Registry) resolve(q query) (*Module, error) {
 		return nil, err
 	}
 	m := &Module{Version: mv, File: f, FS: loc.FS}
-	if isBuiltin(mv.Path()) {
-		m.FS = schemas.FS
+	if b, ok := embeddedAt(mv.Path()); ok {
+		m.FS = b.fs
 	}
 	if root, ok := loc.FS.(module.OSRootFS); ok {
 		m.Dir = root.OSRoot()

@@ -15,7 +15,6 @@ import (
 	"cuelang.org/go/mod/module"
 
 	"github.com/pipe-run/pipe/pipeline"
-	"github.com/pipe-run/pipe/schemas"
 )
 
 // Tidy finds what m must depend on: every module that has a package which m
@@ -157,8 +156,8 @@ func (t *tidier) pkg(mv module.Version, spec importSpec) (*packageDir, error) {
 		return nil, err
 	}
 	fsys := loc.FS
-	if isBuiltin(mv.Path()) {
-		fsys = schemas.FS
+	if b, ok := embeddedAt(mv.Path()); ok {
+		fsys = b.fs
 	}
 	dir := path.Clean("./" + strings.TrimPrefix(strings.TrimPrefix(spec.Path, mv.BasePath()), "/"))
 	if !holdsPackage(fsys, dir) {
