@@ -101,6 +101,7 @@ type StepEnd struct {
 	Key     string            `json:"key"` // empty when it was never known
 	Outputs map[string]Digest `json:"outputs"`
 	Reason  string            `json:"reason,omitempty"` // of a failure or skip
+	From    string            `json:"from,omitempty"`   // the second cache that a cached result was taken from
 	Usage
 }
 

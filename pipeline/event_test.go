@@ -112,6 +112,7 @@ func TestEventJSONIsThatOfTheLibrary(t *testing.T) {
 	for _, out := range outputs {
 		facts = append(facts,
 			StepEnd{Status: Cached, Key: "k", Outputs: out},
+			StepEnd{Status: Cached, Key: "k", Outputs: out, From: odd},
 			StepEnd{Status: Failed, Outputs: out, Reason: odd, Usage: Usage{Seconds: 1e-9, CPUSeconds: 2.5, PeakMemory: 7}},
 			RunEnd{ID: odd, Ran: 1, Cached: 2, Failed: 3, Skipped: 4, Interrupted: 5, Seconds: 1e30, Steps: map[string]StepSummary{
 				odd: {Status: Ran, Key: odd, Outputs: out}, "b": {Status: Skipped}, "a": {},

@@ -54,6 +54,9 @@ func (f StepEnd) append(b []byte) ([]byte, error) {
 	if f.Reason != "" {
 		b = appendText(append(b, `,"reason":`...), f.Reason)
 	}
+	if f.From != "" {
+		b = appendText(append(b, `,"from":`...), f.From)
+	}
 	if f.Usage == (Usage{}) {
 		return append(b, `,"seconds":0`...), nil
 	}

@@ -48,6 +48,9 @@ type Planner struct {
 	Locked func(from string) (string, bool)
 	// Secret reads a named secret of this run.
 	Secret func(name string) (string, bool)
+	// From says which second cache a hit was taken from, or would be; empty for
+	// the cache itself. May be nil.
+	From func(k pipeline.Key) string
 	// Past finds earlier executions, to say why a node is a miss. May be nil.
 	Past Past
 	// Fresh names nodes that execute even when their result is cached.

@@ -258,6 +258,8 @@ func (s *scheduler) settle(it *plan.Item, status pipeline.Status, reason string,
 		}
 		if !cached {
 			end.Usage = r.Usage
+		} else if s.Planner.From != nil {
+			end.From = s.Planner.From(it.Key)
 		}
 	}
 	s.end.Steps[it.Node.Name] = pipeline.StepSummary{Status: status, Key: end.Key, Outputs: end.Outputs}

@@ -23,8 +23,14 @@ func (s *Store) FS(root pipeline.Digest) (fs.FS, error) {
 
 // treeFS is a tree as a file system.
 type treeFS struct {
-	store *Store
+	store blobs
 	root  pipeline.Digest
+}
+
+// blobs is where the directories and files of a tree lie.
+type blobs interface {
+	directory(pipeline.Digest) (*pipeline.Directory, int64, error)
+	open(pipeline.Digest) (*os.File, error)
 }
 
 // Open implements [fs.FS].

@@ -38,15 +38,11 @@ type ImportResult struct {
 // Whoever can write the archive says what the results of keys are: as with a
 // cache, import only from where you would run programs from.
 func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (*ImportResult, error) {
-	if err := s.prepare(); err != nil {
+	m, err := s.newImporter(o)
+	if err != nil {
 		return nil, fmt.Errorf("importing: %w", err)
 	}
-	dir, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "import-")
-	if err != nil {
-		return nil, fmt.Errorf("importing: %w", s.explain(err))
-	}
-	defer os.RemoveAll(dir)
-	m := &importer{store: s, options: o, dir: dir, staged: map[pipeline.Digest]int64{}, results: map[pipeline.Key]*arrival{}, result: &ImportResult{}}
+	defer os.RemoveAll(m.dir)
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return m.stage(ctx, r) }, m.check, m.keep,
 	} {
@@ -55,6 +51,18 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (*Impo
 		}
 	}
 	return m.result, nil
+}
+
+// newImporter makes an importer, whose folder the caller removes.
+func (s *Store) newImporter(o ImportOptions) (*importer, error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "import-")
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return &importer{store: s, options: o, dir: dir, staged: map[pipeline.Digest]int64{}, results: map[pipeline.Key]*arrival{}, result: &ImportResult{}}, nil
 }
 
 // An importer is one import.

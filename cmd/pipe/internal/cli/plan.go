@@ -21,6 +21,7 @@ type forecast struct {
 	Kind     string             `json:"kind"`
 	State    plan.State         `json:"state"`
 	Reason   string             `json:"reason,omitempty"`
+	From     string             `json:"from,omitempty"` // the second cache that a hit would be taken from
 	Key      string             `json:"key"`
 	Bytes    int64              `json:"bytes"` // of the outputs of a hit
 	Outputs  map[string]string  `json:"outputs"`
@@ -59,6 +60,7 @@ func (a *app) planCommand() *cobra.Command {
 		},
 	}
 	src.tagFlag(cmd)
+	src.cacheFromFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 0 when all is cached and every gate holds, 1 when something would run or fail, 2 when there is no telling")
 	return cmd
@@ -87,6 +89,7 @@ func (a *app) plan(ctx context.Context, src source, targets []string) (*planPage
 		return nil, err
 	}
 	p := s.planner()
+	s.from.readBy(p)
 	items, err := p.Graph(ctx, s.graph)
 	if err != nil {
 		return nil, err
@@ -121,6 +124,9 @@ func newForecast(ctx context.Context, p *plan.Planner, it *plan.Item) (forecast,
 			f.Bytes += art.Size
 			f.Outputs[name] = art.Root.String()
 		}
+	}
+	if it.State == plan.Hit && p.From != nil {
+		f.From = p.From(it.Key)
 	}
 	if it.State == plan.Hit {
 		var failed error
@@ -166,6 +172,9 @@ func (page *planPage) print(w io.Writer) error {
 		}
 		if f.State == plan.Hit {
 			notes = append(notes, view.Bytes(f.Bytes))
+		}
+		if f.From != "" {
+			notes = append(notes, "from "+f.From)
 		}
 		if f.Estimate != nil {
 			notes = append(notes, estimateText(f.Estimate))

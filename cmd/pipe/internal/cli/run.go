@@ -40,6 +40,7 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	f.tagFlag(cmd)
+	f.cacheFromFlag(cmd)
 	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 0, "steps at once (default: the cores)")
 	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "after a failure, still run what does not depend on it")
 	cmd.Flags().BoolVar(&f.locked, "locked", false, "refuse sources that pipe.lock does not pin")
@@ -161,6 +162,7 @@ func (a *app) runGraph(ctx context.Context, start time.Time, id string, f runFla
 // options say how to run, from the flags. logged is told of each step's log.
 func (s *session) options(f runFlags, logged func(step string, log pipeline.Digest)) (run.Options, error) {
 	planner := s.planner()
+	s.from.pullInto(planner)
 	planner.Fresh = map[string]bool{}
 	for _, name := range f.fresh {
 		if s.graph.Node(name) == nil {
@@ -178,7 +180,7 @@ func (s *session) options(f runFlags, logged func(step string, log pipeline.Dige
 		if planner.Fresh[a.Node.Name] {
 			return nil, pipeline.ErrNotFound
 		}
-		return s.store.Lookup(ctx, a.Key())
+		return planner.Cache.Lookup(ctx, a.Key())
 	}
 	o := run.Options{
 		Planner: planner, Execute: local.Execute, Done: local.Done, Lock: s.store.Lock, Record: s.record,

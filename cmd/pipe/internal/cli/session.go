@@ -22,6 +22,7 @@ import (
 type session struct {
 	*app
 	store *disk.Store
+	from  *sources // second caches; nil unless the command reads them
 	kinds pipeline.Kinds
 	graph *pipeline.Graph
 	past  *past
@@ -58,6 +59,7 @@ func (a *app) open() (*session, error) {
 
 func (s *session) close() {
 	s.past.close()
+	s.from.close()
 	s.store.Close()
 }
 
@@ -65,6 +67,9 @@ func (s *session) close() {
 type source struct {
 	file string
 	tags []string
+
+	readsFrom bool     // the command looks into second caches
+	from      []string // those that flags name
 }
 
 // tagFlag adds -t.
@@ -93,6 +98,12 @@ func (a *app) openPipeline(ctx context.Context, src source) (*session, error) {
 	if err := s.pins.load(); err != nil {
 		s.close()
 		return nil, err
+	}
+	if src.readsFrom {
+		if s.from, err = s.openSources(ctx, src.from); err != nil {
+			s.close()
+			return nil, err
+		}
 	}
 	s.openSnapshot()
 	return s, nil

@@ -98,7 +98,9 @@ func (v *plain) end(step string, f pipeline.StepEnd) {
 	case pipeline.Ran:
 		v.line(step, "ran in %s", Duration(f.Seconds))
 	case pipeline.Cached:
-		if v.steps <= many {
+		if f.From != "" {
+			v.line(step, "cached, taken from %s", f.From)
+		} else if v.steps <= many {
 			v.line(step, "cached")
 		}
 	case pipeline.Failed:
