@@ -32,7 +32,7 @@ func (a *arcIterator) Next() bool {
 
 func (a *arcIterator) Selector() cue.Selector { return a.it.Selector() }
 
-func (a *arcIterator) Value() cue.Value       { return a.it.Value() }
+func (a *arcIterator) Value() cue.Value { return a.it.Value() }
 
 // diagnoseStep says everything that is wrong with a step of a known kind.
 func (c *compiler) diagnoseStep(step string, v cue.Value, kind *shape) {
