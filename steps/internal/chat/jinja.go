@@ -78,16 +78,24 @@ func (e *engine) render(ctx context.Context, vars map[string]any) (string, []mar
 	}()
 	select {
 	case err := <-done:
-		if err != nil {
-			return "", nil, errors.New(shorten(err, ""))
+		switch {
+		case err == nil:
+			return out.text.String(), out.marks, nil
+		case ctx.Err() != nil: // what the template says is only that it was stopped
+			return "", nil, stopped(ctx)
 		}
-		return out.text.String(), out.marks, nil
+		return "", nil, errors.New(shorten(err, ""))
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return "", nil, fmt.Errorf("the template did not finish within %s", maxTime)
-		}
-		return "", nil, ctx.Err()
+		return "", nil, stopped(ctx)
 	}
+}
+
+// stopped says why a rendering with ctx ended before the template did.
+func stopped(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("the template did not finish within %s", maxTime)
+	}
+	return ctx.Err()
 }
 
 // RenderWith renders a template with the variables of a JSON object, as Jinja set

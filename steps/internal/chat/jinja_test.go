@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -65,4 +66,20 @@ func open(tb testing.TB, name string) *token.Tokenizer {
 		tb.Fatal(err)
 	}
 	return tok
+}
+
+// TestRenderCancelled holds that a rendering that was cancelled says so, whether
+// the template or the caller notices first.
+func TestRenderCancelled(t *testing.T) {
+	e, err := compile("{% for m in range(9) %}{{ m }}{% endfor %}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 200 {
+		if _, _, err := e.render(ctx, map[string]any{}); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v, want context.Canceled", err)
+		}
+	}
 }
