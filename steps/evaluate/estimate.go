@@ -64,7 +64,7 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 	e := &pipeline.Estimate{Parameters: c.Params(), Tokens: tokens}
 	token := 2 * float64(c.Params())
 	score, ask := token*float64(tokens), 0.0
-	if r.Shape() != dataset.Text && (p.Metrics == nil || slices.Contains(p.Metrics, metric.ExactMatch)) {
+	if asks(r.Shape()) && (p.Metrics == nil || slices.Contains(p.Metrics, metric.ExactMatch)) {
 		answers := rows * int64(min(p.MaxNewTokens, c.MaxPositions))
 		e.Tokens += tokens + answers
 		ask = token * float64(tokens+answers)
@@ -79,6 +79,9 @@ func estimate(ctx context.Context, q *pipeline.EstimateRequest) (*pipeline.Estim
 // quarter as many bytes as the vocabulary size has bits.
 func guess(r dataset.Record, vocab int) int64 {
 	size, messages := len(r.Text)+len(r.Prompt)+len(r.Completion)+len(r.Tools), 1
+	for _, s := range r.Segments {
+		size += len(s.Text)
+	}
 	for _, m := range r.Messages {
 		size += len(m.Content) + len(m.ToolCalls)
 		messages++

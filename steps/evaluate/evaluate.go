@@ -5,7 +5,6 @@ package evaluate
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/pipe-run/pipe/pipeline"
@@ -22,7 +21,7 @@ var Kind = kind()
 func kind() pipeline.Kind {
 	k := pipeline.Define("evaluate", 3, run)
 	k.Estimate, k.Garbage = estimate, decoder.Garbage
-	k.Vet = vet
+	k.Vet, k.Shapes = vet, shapes
 	return k
 }
 
@@ -68,10 +67,7 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 	if err := e.read(ctx); err != nil {
 		return err
 	}
-	names, err := e.metrics()
-	if err != nil {
-		return err
-	}
+	names := e.metrics()
 	if slices.ContainsFunc(names, func(n string) bool { return n != metric.ExactMatch }) {
 		if err := e.score(ctx); err != nil {
 			return err
@@ -86,19 +82,15 @@ func run(ctx context.Context, p Params, t *pipeline.Task) error {
 }
 
 // metrics returns what to compute.
-func (e *evaluation) metrics() ([]string, error) {
-	textual := e.shape == chat.Text
-	if e.p.Metrics == nil {
-		names := metric.Names()
-		if textual {
-			names = slices.DeleteFunc(names, func(n string) bool { return n == metric.ExactMatch })
-		}
-		return names, nil
+func (e *evaluation) metrics() []string {
+	if e.p.Metrics != nil {
+		return e.p.Metrics
 	}
-	if textual && slices.Contains(e.p.Metrics, metric.ExactMatch) {
-		return nil, &pipeline.FieldError{Field: "metrics", Err: fmt.Errorf("exactMatch needs records with an answer, and these are plain text")}
+	names := metric.Names()
+	if !asks(e.shape) {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == metric.ExactMatch })
 	}
-	return e.p.Metrics, nil
+	return names
 }
 
 // write stores the metrics and tells the run of them.

@@ -198,6 +198,47 @@ func TestPlainText(t *testing.T) {
 	}
 }
 
+// TestSegments measures the trained segments, and asks nothing.
+func TestSegments(t *testing.T) {
+	model := tiny.Model(t, 1)
+	segments := []dataset.Segment{{Text: "some "}, {Text: "text", Train: true}}
+	m := metrics(t, defaults, map[string]string{"model": model, "records": tiny.Records(t, dataset.Record{Shape: dataset.Segments, Segments: segments})})
+	if _, asked := m["exactMatch"]; asked {
+		t.Errorf("metrics %v", m)
+	}
+	if want := m["loss"] * m["tokens"] / math.Ln2 / float64(len("text")); math.Abs(m["bitsPerByte"]-want) > 1e-9 {
+		t.Errorf("bits per byte %v, want %v", m["bitsPerByte"], want)
+	}
+}
+
+// TestShapes: what cannot be evaluated is refused before anything runs, at the
+// field that asks for it.
+func TestShapes(t *testing.T) {
+	for _, c := range []struct {
+		params string
+		shape  dataset.Shape
+		field  string // "" is none
+	}{
+		{defaults, "", ""},
+		{defaults, dataset.Messages, ""},
+		{defaults, dataset.PromptCompletion, ""},
+		{defaults, dataset.Text, ""},
+		{defaults, dataset.Segments, ""},
+		{defaults, dataset.Preference, "in.records"},
+		{defaults, dataset.Judged, "in.records"},
+		{`{"template": "alpaca", "maxNewTokens": 8, "overLength": "error"}`, dataset.Messages, ""},
+		{`{"template": "alpaca", "maxNewTokens": 8, "overLength": "error"}`, dataset.PromptCompletion, "template"},
+		{`{"metrics": ["exactMatch"], "maxNewTokens": 8, "overLength": "error"}`, dataset.PromptCompletion, ""},
+		{`{"metrics": ["loss", "exactMatch"], "maxNewTokens": 8, "overLength": "error"}`, dataset.Segments, "metrics"},
+	} {
+		var at *pipeline.FieldError
+		_, err := Kind.Shapes(json.RawMessage(c.params), map[string]string{"records": string(c.shape)})
+		if errors.As(err, &at); c.field == "" && err != nil || c.field != "" && (at == nil || at.Field != c.field || at.Hint == "") {
+			t.Errorf("%s of %s: %v", c.params, c.shape, err)
+		}
+	}
+}
+
 func TestThreadsDoNotMatter(t *testing.T) {
 	model := tiny.Model(t, 2)
 	var records []dataset.Record

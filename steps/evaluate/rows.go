@@ -34,7 +34,7 @@ type evaluation struct {
 	t        *pipeline.Task
 	m        *answer.Model
 	template *chat.Template
-	shape    string
+	shape    dataset.Shape
 	rows     []row
 	dropped  int
 }
@@ -46,8 +46,11 @@ func (e *evaluation) read(ctx context.Context) error {
 		return err
 	}
 	defer r.Close()
-	e.shape = string(r.Shape())
-	if e.template, err = e.m.Template(e.p.Template, e.shape); err != nil {
+	e.shape = r.Shape()
+	if err := e.p.fits(e.shape); err != nil {
+		return err
+	}
+	if e.template, err = e.m.Template(e.p.Template, string(e.shape)); err != nil {
 		return &pipeline.FieldError{Field: "template", Err: err}
 	}
 	if e.p.Date != "" && !e.template.AsksDate() {
@@ -107,6 +110,11 @@ func (e *evaluation) add(ctx context.Context, record dataset.Record) error {
 // supervisedBytes is the size of the text that a model would write itself.
 func supervisedBytes(r chat.Record) int64 {
 	n := len(r.Text) + len(r.Completion)
+	for _, s := range r.Segments {
+		if s.Train {
+			n += len(s.Text)
+		}
+	}
 	for _, m := range r.Messages {
 		if m.Role == "assistant" && (m.Weight == nil || *m.Weight != 0) {
 			n += len(m.Content)
