@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-run/pipe/steps/merge"
 	"github.com/pipe-run/pipe/steps/mix"
 	"github.com/pipe-run/pipe/steps/quantize"
+	selection "github.com/pipe-run/pipe/steps/select"
 	"github.com/pipe-run/pipe/steps/tokenize"
 	"github.com/pipe-run/pipe/steps/tokenizer"
 	"github.com/pipe-run/pipe/steps/train"
@@ -28,6 +29,7 @@ func All() pipeline.Kinds {
 		tokenize.Kind,
 		train.Kind,
 		evaluate.Kind,
+		selection.Kind,
 		merge.Kind,
 		exec.Kind,
 	)

@@ -22,7 +22,7 @@ var sections = []struct{ file, title string }{
 	{"pipeline", "Every pipeline and every step"},
 	{"fetch", "fetch"}, {"convert", "convert"}, {"clean", "clean"}, {"mix", "mix"}, {"tokenizer", "tokenizer"},
 	{"tokenize", "tokenize"}, {"quantize", "quantize"},
-	{"train", "train"}, {"evaluate", "evaluate"}, {"merge", "merge"}, {"exec", "exec"},
+	{"train", "train"}, {"evaluate", "evaluate"}, {"select", "select"}, {"merge", "merge"}, {"exec", "exec"},
 	{"template", "What templates are made with"},
 }
 

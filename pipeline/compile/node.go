@@ -288,15 +288,27 @@ func (c *compiler) readInputs(n *pipeline.Node, v cue.Value, f *field) error {
 	if f.shape == nil {
 		return errWrong
 	}
-	for name, in := range members(v, f.shape) {
-		if f.shape.at(name) == nil || in.Err() != nil {
+	return c.readWires(n, "", v, f.shape)
+}
+
+// readWires reads the inputs of a shape, whose names begin with prefix.
+func (c *compiler) readWires(n *pipeline.Node, prefix string, v cue.Value, sh *shape) error {
+	for name, in := range members(v, sh) {
+		f := sh.at(name)
+		if f == nil || in.Err() != nil {
 			return errWrong
+		}
+		if f.isGroup() {
+			if err := c.readWires(n, join(prefix, name), in, f.shape); err != nil {
+				return err
+			}
+			continue
 		}
 		ref, err := readWire(in)
 		if err != nil {
 			return errWrong
 		}
-		n.Inputs[name] = ref
+		n.Inputs[join(prefix, name)] = ref
 	}
 	return nil
 }

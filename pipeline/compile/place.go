@@ -187,7 +187,7 @@ func (c *compiler) walkPositions(all map[string]pipeline.Pos, prefix string, v c
 		if _, ok := all[path]; !ok {
 			all[path] = c.pos(us[0].pos())
 		}
-		if f := sh.at(name); f != nil && f.shape != nil && prefix != "in" && it.Value().IncompleteKind() == cue.StructKind {
+		if f := sh.at(name); f != nil && f.shape != nil && (prefix != "in" || f.isGroup()) && it.Value().IncompleteKind() == cue.StructKind {
 			c.walkPositions(all, path, it.Value(), f.shape)
 		}
 	}
@@ -308,7 +308,7 @@ func (c *compiler) at(step string, v cue.Value, path string) token.Pos {
 	if p := c.places[step]; p != nil && p.fields[path] != nil {
 		return fieldPos(p.fields[path])
 	}
-	if pos := c.valuePos(v.LookupPath(cue.ParsePath(path))); pos.IsValid() {
+	if pos := c.valuePos(lookup(v, path)); pos.IsValid() {
 		return pos
 	}
 	return c.stepPos(step, v)

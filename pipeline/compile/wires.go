@@ -38,30 +38,69 @@ func (c *compiler) diagnoseInputs(step string, v cue.Value, f *field) {
 			return
 		}
 	}
+	c.diagnoseWires(step, "", v, f.shape)
+}
+
+// diagnoseWires says what is wrong with the inputs of a shape, whose names begin
+// with prefix.
+func (c *compiler) diagnoseWires(step, prefix string, v cue.Value, sh *shape) {
 	meant := map[string]bool{}
 	for it := arcs(v); it.Next(); {
 		name := it.Selector().Unquoted()
-		if f.shape.fields[name] != nil {
+		if sh.fields[name] != nil {
 			continue
 		}
-		if f.shape.each != nil {
-			if c.misnamedKey(step, "in", name, c.inputPos(step, name, it.Value()), f.shape) {
+		path := join(prefix, name)
+		if sh.each != nil {
+			if c.misnamedKey(step, strings.TrimSuffix("in."+prefix, "."), name, c.inputPos(step, path, it.Value()), sh) {
 				continue
 			}
-			c.diagnoseInput(step, name, it.Value(), f.shape.each)
+			c.diagnoseInput(step, path, it.Value(), sh.each)
 			continue
 		}
-		meant[Nearest(name, f.shape.names())] = true
-		c.add(c.inputPos(step, name, it.Value()), choose("input", name, f.shape.names()),
+		meant[Nearest(name, sh.names())] = true
+		if prefix != "" {
+			c.add(c.inputPos(step, path, it.Value()), "its parts are "+list(sh.names(), "and"), "input %s of step %s has no %q", prefix, step, name)
+			continue
+		}
+		c.add(c.inputPos(step, path, it.Value()), choose("input", name, sh.names()),
 			"kind %s has no input %q, in step %s", c.kindOf(c.steps[step]), name, step)
 	}
-	for _, name := range f.shape.names() {
+	for _, name := range sh.names() {
 		if meant[name] {
 			continue
 		}
-		c.diagnoseInput(step, name, v.LookupPath(cue.MakePath(cue.Str(name))), f.shape.fields[name])
+		c.diagnoseInput(step, join(prefix, name), v.LookupPath(cue.MakePath(cue.Str(name))), sh.fields[name])
 	}
 }
+
+// isGroup reports whether an input is a struct of several, such as a candidate of
+// select: its parts are then the inputs, by dotted names.
+func (f *field) isGroup() bool { return f != nil && f.shape != nil && f.shape.fields["$step"] == nil }
+
+// input returns the field of an input by its dotted name, or nil.
+func (s *shape) input(name string) *field {
+	group, part, ok := strings.Cut(name, ".")
+	f := s.at(group)
+	if ok && f.isGroup() {
+		return f.shape.input(part)
+	}
+	return f
+}
+
+// diagnoseGroup says what is wrong with an input that consists of several.
+func (c *compiler) diagnoseGroup(step, name string, v cue.Value, us []conjunct, f *field) {
+	if !isStruct(us) || c.chain(us[0].expr()) != nil {
+		c.add(us[0].pos(), "write in: "+asField(name)+": {"+strings.Join(f.shape.names(), ": …, ")+": …}",
+			"input %s of step %s has parts, %s; got %s", name, step, list(f.shape.names(), "and"), source1(us[0].expr()))
+		return
+	}
+	c.misplaced(step, "in."+name, v, f.shape)
+	c.diagnoseWires(step, name, v, f.shape)
+}
+
+// asField writes the dotted name of an input as CUE does.
+func asField(name string) string { return strings.ReplaceAll(name, ".", ": ") }
 
 // inputPos is where an input is named.
 func (c *compiler) inputPos(step, name string, v cue.Value) token.Pos {
@@ -82,6 +121,10 @@ func firstInput(f *field) string {
 func (c *compiler) diagnoseInput(step, name string, v cue.Value, f *field) {
 	us := c.userConjuncts(v)
 	types := inputTypes(f)
+	if f.isGroup() && len(us) > 0 {
+		c.diagnoseGroup(step, name, v, us, f)
+		return
+	}
 	if len(us) == 0 {
 		if !f.optional {
 			c.add(c.enclosing(step, "in."+name), c.candidates(step, name, types),
@@ -255,7 +298,7 @@ func (c *compiler) candidates(step, input string, types []string) string {
 		}
 		return ""
 	case 1:
-		return "for example " + input + ": " + fit[0]
+		return "for example " + asField(input) + ": " + fit[0]
 	}
 	return "steps that make one: " + list(fit, "and")
 }
@@ -453,7 +496,7 @@ func (c *compiler) checkWires() {
 		c.use = c.useOf(name)
 		inputs := c.lang.kinds[n.Kind].fields["in"]
 		for _, in := range slices.Sorted(maps.Keys(n.Inputs)) {
-			f := inputs.shape.at(in)
+			f := inputs.shape.input(in)
 			types, ok := wanted[f]
 			if !ok {
 				types = inputTypes(f)
