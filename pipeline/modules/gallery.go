@@ -16,7 +16,7 @@ import (
 // The gallery is a module of templates that this program serves itself too.
 const (
 	GalleryImport  = "github.com/pipe-run/pipe/templates"
-	GalleryVersion = "v0.1.0"
+	GalleryVersion = "v0.2.0"
 
 	galleryRoot = "/__pipe__/templates"
 )

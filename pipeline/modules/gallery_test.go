@@ -9,7 +9,7 @@ import (
 // newer version than this program has is refused, and so is publishing one.
 func TestGallery(t *testing.T) {
 	r := New(t.Context(), []string{"CUE_REGISTRY=none", "CUE_CACHE_DIR=" + t.TempDir()})
-	for _, name := range []string{"", "/chat", "/qlora@v0", "/code@v0.1.0", "@latest"} {
+	for _, name := range []string{"", "/chat", "/qlora@v0", "/code@" + GalleryVersion, "@latest"} {
 		m, err := r.Resolve(t.Context(), GalleryImport+name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
