@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/pipe-run/pipe/steps/internal/dataset/charset"
+	"github.com/pipe-run/pipe/steps/internal/dataset/pack"
+	"github.com/pipe-run/pipe/steps/internal/dataset/xlsx"
 )
 
 // documented is the text of docs/data.md.
@@ -109,5 +112,46 @@ func TestDocumentedRows(t *testing.T) {
 		if !shown[format] && format != TemplateFormat {
 			t.Errorf("%s is not shown", format)
 		}
+	}
+}
+
+// TestDocumentedLimits: the table of limits says what the readers of this package
+// hold to.
+func TestDocumentedLimits(t *testing.T) {
+	_, table, _ := strings.Cut(documented(t), "| what | limit |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	mib := func(n int) string { return fmt.Sprintf("%d MiB", n>>20) }
+	count := func(n int) string { // 10000 as 10,000
+		if n < 1000 {
+			return fmt.Sprint(n)
+		}
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	want := map[string]string{
+		"a row of any container":   mib(maxRowBytes),
+		"lists and objects":        count(maxDepth),
+		"columns of a table":       count(maxColumns) + "; " + count(maxLeaves),
+		"memory that decoding":     mib(decodeLimit),
+		"what a packed file":       fmt.Sprintf("%d GiB and %d times what it takes", pack.Spare>>30, pack.Allowance),
+		"files in an archive":      count(pack.MaxMembers) + "; " + count(maxWrapping),
+		"shared strings of a work": mib(xlsx.MaxStrings) + "; " + mib(xlsx.MaxText),
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]+) \|$`).FindAllStringSubmatch(table, -1) {
+		found := false
+		for what, limit := range want {
+			if strings.HasPrefix(m[1], what) {
+				found = true
+				delete(want, what)
+				if m[2] != limit {
+					t.Errorf("%s: %s, want %s", m[1], m[2], limit)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: the test knows no such limit", m[1])
+		}
+	}
+	for what, limit := range want {
+		t.Errorf("%s: %s is not in the table", what, limit)
 	}
 }

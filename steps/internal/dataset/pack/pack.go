@@ -31,17 +31,17 @@ const (
 	Zip   Form = "zip"
 )
 
-// Limits on what is unpacked: allowance times the packed bytes, and spare.
+// Limits on what is unpacked: Allowance times the packed bytes, and Spare.
 const (
-	allowance = 250
-	spare     = 1 << 30
+	Allowance = 250
+	Spare     = 1 << 30
 )
 
 // windowBytes bounds the memory that a Zstandard frame may ask for.
 const windowBytes = 256 << 20
 
-// maxMembers bounds the files of an archive.
-const maxMembers = 100_000
+// MaxMembers bounds the files of an archive.
+const MaxMembers = 100_000
 
 // forms are the first bytes of each.
 var forms = []struct {
@@ -112,10 +112,11 @@ func NewReader(r io.Reader, form Form, size int64) (io.ReadCloser, error) {
 	default:
 		return nil, errors.New("an archive within an archive, which is not read")
 	}
-	return &bounded{plain: plain, form: form, size: size, left: limit(size)}, nil
+	return &bounded{plain: plain, form: form, size: size, left: Limit(size)}, nil
 }
 
-func limit(size int64) int64 { return spare + allowance*size }
+// Limit is how many bytes a file of size bytes may unpack to.
+func Limit(size int64) int64 { return Spare + Allowance*size }
 
 // bounded ends a stream that grows beyond its limit, and says what failed.
 type bounded struct {
@@ -143,7 +144,7 @@ func (b *bounded) Close() error { return b.plain.Close() }
 
 func tooMuch(size int64) error {
 	return fmt.Errorf("it unpacks to more than %d bytes, %d times the %d that it takes; unpack it beforehand if that is meant",
-		limit(size), limit(size)/max(size, 1), size)
+		Limit(size), Limit(size)/max(size, 1), size)
 }
 
 // Archive is an open zip archive.
@@ -158,14 +159,14 @@ func OpenArchive(file io.ReaderAt, size int64) (*Archive, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fmt.Errorf("the zip archive: %w", err)
 	}
-	if len(r.File) > maxMembers {
-		return nil, fmt.Errorf("the zip archive has %d members; at most %d are read", len(r.File), maxMembers)
+	if len(r.File) > MaxMembers {
+		return nil, fmt.Errorf("the zip archive has %d members; at most %d are read", len(r.File), MaxMembers)
 	}
 	total := uint64(0)
 	for _, f := range r.File {
-		total += min(f.UncompressedSize64, uint64(limit(size))+1)
+		total += min(f.UncompressedSize64, uint64(Limit(size))+1)
 	}
-	if total > uint64(limit(size)) {
+	if total > uint64(Limit(size)) {
 		return nil, tooMuch(size)
 	}
 	return &Archive{r, size}, nil
@@ -228,7 +229,7 @@ func (a *Archive) Open(name string) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("the zip archive: %w", err)
 	}
-	return &bounded{plain: r, form: Zip, size: a.size, left: limit(a.size)}, int64(f.UncompressedSize64), nil
+	return &bounded{plain: r, form: Zip, size: a.size, left: Limit(a.size)}, int64(f.UncompressedSize64), nil
 }
 
 // Head returns the first bytes of r, fewer when it ends early.

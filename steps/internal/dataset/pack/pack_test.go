@@ -110,7 +110,7 @@ func TestBomb(t *testing.T) {
 	}
 	defer r.Close()
 	n, err := io.Copy(io.Discard, r)
-	if err == nil || !strings.Contains(err.Error(), "unpacks to more than") || n > limit(int64(len(packed))) {
+	if err == nil || !strings.Contains(err.Error(), "unpacks to more than") || n > Limit(int64(len(packed))) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -124,8 +124,8 @@ func (r *Rows) row() error {
 			if err != nil {
 				return fmt.Errorf("cell %.20q: %w", attribute(t, "r"), err)
 			}
-			if size += len(cell.Text); size > 8*maxToken {
-				return fmt.Errorf("the row takes more than %d bytes", 8*maxToken)
+			if size += len(cell.Text); size > 8*MaxText {
+				return fmt.Errorf("the row takes more than %d bytes", 8*MaxText)
 			}
 			r.cells = append(r.cells, cell)
 		}
@@ -211,8 +211,8 @@ func (r *Rows) value() (string, error) {
 			}
 		case xml.CharData:
 			if inside {
-				if b.Len()+len(t) > maxToken {
-					return "", fmt.Errorf("it takes more than %d bytes", maxToken)
+				if b.Len()+len(t) > MaxText {
+					return "", fmt.Errorf("it takes more than %d bytes", MaxText)
 				}
 				b.Write(t)
 			}

@@ -11,17 +11,17 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/pipe-run/pipe/steps/internal/dataset/pack"
 )
 
 // Limits of what is read.
 const (
-	maxStrings = 256 << 20 // bytes of all shared strings
-	maxToken   = 8 << 20   // bytes of one element or one piece of text
+	MaxStrings = 256 << 20 // bytes of all shared strings
+	MaxText    = 8 << 20   // bytes of one element or one piece of text
 	maxSheets  = 4096
 	maxColumns = 16384 // as in Excel
 	maxStyles  = 1 << 16
-	allowance  = 250 // times the file's size that is unpacked
-	spare      = 1 << 30
 )
 
 // Workbook is the member that makes a zip archive a workbook.
@@ -48,7 +48,7 @@ func Open(file io.ReaderAt, size int64) (*Book, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fmt.Errorf("the workbook: %w", err)
 	}
-	b := &Book{archive: archive, left: spare + allowance*size}
+	b := &Book{archive: archive, left: pack.Limit(size)}
 	for _, read := range []func() error{b.readWorkbook, b.readRelations, b.readStrings, b.readStyles} {
 		if err := read(); err != nil {
 			return nil, fmt.Errorf("the workbook: %w", err)
@@ -153,8 +153,8 @@ func (b *Book) readStrings() error {
 		if err != nil {
 			return err
 		}
-		if total += len(text) + 16; total > maxStrings {
-			return fmt.Errorf("its strings take more than %d bytes", maxStrings)
+		if total += len(text) + 16; total > MaxStrings {
+			return fmt.Errorf("its strings take more than %d bytes", MaxStrings)
 		}
 		b.strings = append(b.strings, text)
 		return nil
@@ -224,8 +224,8 @@ func (d *document) Read(p []byte) (int, error) {
 	switch {
 	case *d.left < 0:
 		return 0, errors.New("it unpacks to far more than it takes; save the sheet as CSV if that is meant")
-	case d.token > maxToken:
-		return 0, fmt.Errorf("a piece of it takes more than %d bytes", maxToken)
+	case d.token > MaxText:
+		return 0, fmt.Errorf("a piece of it takes more than %d bytes", MaxText)
 	}
 	return n, err
 }
@@ -272,8 +272,8 @@ func (d *document) text(element string) (string, error) {
 			}
 		case xml.CharData:
 			if inText {
-				if b.Len()+len(t) > maxToken {
-					return "", fmt.Errorf("a cell takes more than %d bytes", maxToken)
+				if b.Len()+len(t) > MaxText {
+					return "", fmt.Errorf("a cell takes more than %d bytes", MaxText)
 				}
 				b.Write(t)
 			}

@@ -118,7 +118,7 @@ func TestRefusals(t *testing.T) {
 		{parts(`<worksheet><row r="1"><c r="B1"><v>3</v></c><c r="A1"><v>3</v></c></row>`), "", "out of order"},
 		{parts(`<worksheet><row r="1"><c r="B1"><v>x</v></c></row>`), "", "no number"},
 		{parts(`<worksheet><row r="1"><c r="B1"><v>1</v>`), "", "EOF"},
-		{parts(`<worksheet><row r="1"><c t="str"><v>` + strings.Repeat("x", maxToken+1) + `</v></c></row></worksheet>`), "", "more than 8388608 bytes"},
+		{parts(`<worksheet><row r="1"><c t="str"><v>` + strings.Repeat("x", MaxText+1) + `</v></c></row></worksheet>`), "", "more than 8388608 bytes"},
 	} {
 		if got, err := all(book(t, c.parts), c.sheet); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q, %v, want %q", got, err, c.want)
