@@ -47,6 +47,17 @@ func embeddedAt(p string) (embedded, bool) {
 	return embedded{}, false
 }
 
+// embeddedAbove returns the embedded module that a package, given without a
+// version, is of.
+func embeddedAbove(p string) (embedded, bool) {
+	for _, m := range embeddedModules() {
+		if p == m.base || strings.HasPrefix(p, m.base+"/") {
+			return m, true
+		}
+	}
+	return embedded{}, false
+}
+
 // path is the module's path with its major version.
 func (m embedded) path() string { return m.base + "@v0" }
 

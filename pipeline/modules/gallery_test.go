@@ -8,7 +8,13 @@ import (
 // TestGallery finds the gallery, and packages of it, without a registry; a
 // newer version than this program has is refused, and so is publishing one.
 func TestGallery(t *testing.T) {
-	r := New(t.Context(), []string{"CUE_REGISTRY=none", "CUE_CACHE_DIR=" + t.TempDir()})
+	for _, registry := range []string{"none", "localhost:1+insecure"} { // the second answers nobody
+		t.Run(registry, func(t *testing.T) { testGallery(t, registry) })
+	}
+}
+
+func testGallery(t *testing.T, registry string) {
+	r := New(t.Context(), []string{"CUE_REGISTRY=" + registry, "CUE_CACHE_DIR=" + t.TempDir()})
 	for _, name := range []string{"", "/chat", "/qlora@v0", "/code@" + GalleryVersion, "@latest"} {
 		m, err := r.Resolve(t.Context(), GalleryImport+name)
 		if err != nil {

@@ -40,8 +40,12 @@ func (r *Registry) Resolve(ctx context.Context, name string) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := q.path
+	if b, ok := embeddedAbove(q.path); ok {
+		start = b.base // what this program has needs no registry's word
+	}
 	var first error
-	for p := q.path; p != "." && p != "/"; p = path.Dir(p) {
+	for p := start; p != "." && p != "/"; p = path.Dir(p) {
 		m, err := r.resolve(query{p, q.version})
 		if err == nil {
 			rest := strings.TrimPrefix(strings.TrimPrefix(q.path, p), "/")

@@ -177,8 +177,12 @@ func (t *tidier) query(from packageDir, spec importSpec) (module.Version, error)
 	if err := t.Registry.open(); err != nil {
 		return module.Version{}, t.at(from, spec, err)
 	}
+	start := spec.Path
+	if b, ok := embeddedAbove(start); ok {
+		start = b.base
+	}
 	var denied error
-	for p := spec.Path; strings.Contains(p, "."); p = path.Dir(p) {
+	for p := start; strings.Contains(p, "."); p = path.Dir(p) {
 		if module.CheckPathWithoutVersion(p) != nil {
 			continue
 		}
